@@ -1,0 +1,36 @@
+"""The catalogue of events, each named `source:subject:action`. A name is never reused."""
+
+from enum import StrEnum
+
+
+class Event(StrEnum):
+    """Every kind of line in the audit trail."""
+
+    CITIZEN_ENROLLED = "citizens:citizen:enrolled"
+    CITIZEN_UPDATED = "citizens:citizen:updated"
+    CITIZEN_DISABLED = "citizens:citizen:disabled"
+    NUMBER_REPLACED = "citizens:number:replaced"
+    REGISTRY_ASKED = "citizens:registry:asked"
+    PASSWORD_ACCEPTED = "citizens:password:accepted"  # noqa: S105 (an event name)
+    PASSWORD_REFUSED = "citizens:password:refused"  # noqa: S105
+    TOTP_ACCEPTED = "citizens:totp:accepted"
+    TOTP_REFUSED = "citizens:totp:refused"
+    CREDENTIAL_DISABLED = "citizens:credential:disabled"
+    CLIENT_APPLIED = "agencies:client:applied"
+    CLIENT_SUSPENDED = "agencies:client:suspended"
+    SECRET_ISSUED = "agencies:secret:issued"  # noqa: S105
+    SESSION_OPENED = "sso:session:opened"
+    SESSION_RAISED = "sso:session:raised"
+    SESSION_ENDED = "sso:session:ended"
+    CONSENT_GIVEN = "sso:consent:given"
+    CONSENT_REFUSED = "sso:consent:refused"
+    NOTICE_SHOWN = "sso:notice:shown"
+    SIGN_IN_ABANDONED = "sso:interaction:abandoned"
+    CODE_ISSUED = "oidc:code:issued"
+    CODE_REPLAYED = "oidc:code:replayed"
+    TOKEN_ISSUED = "oidc:token:issued"  # noqa: S105
+    CLIENT_REFUSED = "oidc:client:refused"
+    KEY_CREATED = "keys:key:created"
+    KEY_ACTIVATED = "keys:key:activated"
+    KEY_RETIRED = "keys:key:retired"
+    HOUSEKEEPING_DELETED = "ops:housekeeping:deleted"

@@ -1,0 +1,30 @@
+"""The table of events, and its insert for the hot path."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column
+
+from idp.core.database import Instant, Json, Model
+
+
+class AuditEvent(Model):
+    """One thing that happened. Rows are only ever inserted."""
+
+    __tablename__ = "audit_event"
+
+    id: Mapped[UUID] = mapped_column(sa.Uuid, primary_key=True)
+    at: Mapped[datetime] = mapped_column(Instant, index=True)
+    name: Mapped[str] = mapped_column(sa.String(64))
+    citizen_id: Mapped[UUID | None] = mapped_column(sa.Uuid, index=True)
+    client_id: Mapped[UUID | None] = mapped_column(sa.Uuid, index=True)
+    session_id: Mapped[UUID | None] = mapped_column(sa.Uuid)
+    outcome: Mapped[str] = mapped_column(sa.String(32), default="done")
+    reference: Mapped[str | None] = mapped_column(sa.String(16), doc="Reference of the request, as on its error page")
+    detail: Mapped[dict[str, Any] | None] = mapped_column(Json, doc="Codes and counts only, never personal data")
+
+
+# `:event_id`, `:event_name` and `:reference` are given by every caller; the acting rows come from its statement.
+INSERT_EVENT = "INSERT INTO audit_event (id, at, name, citizen_id, client_id, session_id, outcome, reference) "

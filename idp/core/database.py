@@ -1,0 +1,361 @@
+"""The database: engine settings, column types, and the two ways to speak to it.
+
+Owns the ORM's `db` (administration, sign-in pages, everything a person waits for anyway) and the *hot path*
+(`HotPath`: authorize with a session, token, userinfo), which sends prepared statements over its own connection
+in autocommit, because an ORM statement costs 0.5-0.7 ms of CPU and a prepared one 0.05-0.09 (shared
+performance.md, 6). Leaves the statements themselves to the `models` of each room.
+
+One request uses one of the two at a time: an ORM unit of work is committed before a hot statement starts.
+"""
+
+import json
+import re
+import sqlite3
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Protocol, TypeAlias, cast
+from uuid import UUID
+
+import sqlalchemy as sa
+from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy.engine import Engine
+from sqlalchemy.engine.url import make_url
+from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy.types import TypeDecorator
+
+STATEMENT_TIMEOUT_MS = 2_500
+LOCK_TIMEOUT_MS = 2_000
+SQLITE_BUSY_SECONDS = 5.0
+_SQLITE_TIME = "%Y-%m-%d %H:%M:%S.%f"
+
+
+class DatabaseUnavailable(Exception):
+    """The database did not answer, or refused for want of a connection, lock or time."""
+
+
+class Model(DeclarativeBase):
+    """Declarative root of every table, with names for all constraints so that migrations can drop them."""
+
+    metadata = sa.MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+
+
+db = SQLAlchemy(model_class=Model, session_options={"expire_on_commit": False})
+
+
+class Instant(TypeDecorator[datetime]):
+    """A point in time: `timestamp with time zone` on PostgreSQL, UTC text on SQLite; always aware in Python."""
+
+    impl = sa.DateTime
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: sa.Dialect) -> Any:
+        return dialect.type_descriptor(sa.DateTime(timezone=dialect.name != "sqlite"))
+
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a naive datetime reached the database")
+        return value.astimezone(UTC).replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        return value.replace(tzinfo=UTC) if value is not None and value.tzinfo is None else value
+
+
+class Json(TypeDecorator[Any]):
+    """A JSON document kept as text on every database, so that the hot path reads it without a driver's help."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: sa.Dialect) -> str | None:
+        return None if value is None else json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+
+    def process_result_value(self, value: str | None, dialect: sa.Dialect) -> Any:
+        return None if value is None else json.loads(value)
+
+
+def driver_url(url: str) -> str:
+    """Return `url` naming the psycopg 3 driver when it names PostgreSQL without one."""
+    return "postgresql+psycopg://" + url.removeprefix("postgresql://") if url.startswith("postgresql://") else url
+
+
+def engine_options(url: str) -> dict[str, Any]:
+    """Return the engine settings for `url`: pools, and the time limits that keep one lock from stopping all."""
+    if url.startswith("sqlite"):
+        return {"connect_args": {"timeout": SQLITE_BUSY_SECONDS}}
+    return {
+        "pool_pre_ping": True,
+        "pool_size": 5,
+        "max_overflow": 5,
+        "pool_timeout": 5,
+        "connect_args": {"options": _postgres_options(), "connect_timeout": 5},
+    }
+
+
+def _postgres_options() -> str:
+    return f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c lock_timeout={LOCK_TIMEOUT_MS} -c timezone=UTC"
+
+
+def prepare_engine(engine: Engine) -> None:
+    """Set what SQLite needs per connection and make each of its transactions start as a writer.
+
+    `BEGIN IMMEDIATE` because a reader that becomes a writer half-way cannot wait for the lock and fails at once.
+    """
+    if engine.dialect.name != "sqlite":
+        return
+
+    @sa.event.listens_for(engine, "connect")
+    def set_pragmas(connection: sqlite3.Connection, _record: object) -> None:
+        connection.isolation_level = None
+        _set_sqlite_pragmas(connection)
+
+    @sa.event.listens_for(engine, "begin")
+    def begin_immediate(connection: sa.Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _set_sqlite_pragmas(connection: sqlite3.Connection) -> None:
+    connection.execute("PRAGMA journal_mode=WAL")
+    # FULL, not NORMAL: after a power cut a spent code must not come back.
+    connection.execute("PRAGMA synchronous=FULL")
+    connection.execute("PRAGMA foreign_keys=ON")
+
+
+# --- the hot path -----------------------------------------------------------------------------------------------
+
+_PARAMETER = re.compile(r"(?<![:\w]):([a-z_]+)")
+
+
+@dataclass(frozen=True)
+class Query:
+    """One statement of the hot path in the SQL both databases share.
+
+    Parameters are written `:name`. `{now}` stands for the database's clock and `{after_NAME}` for that clock plus
+    the seconds in parameter `:NAME`; the database, not the worker, decides when one-time things expire.
+    """
+
+    sql: str
+
+
+@dataclass(frozen=True)
+class Change:
+    """Writes of the hot path that stand or fall together, committed as one.
+
+    `first` is one INSERT or UPDATE. When it has `RETURNING`, the parts of `then` run only if it returned a row, and
+    may use its columns: `INSERT ... SELECT {first.column} ... {from_first} WHERE ...`. PostgreSQL gets a single
+    statement (a chain of data-modifying CTEs, one round trip); SQLite the same parts inside one `BEGIN IMMEDIATE`.
+    """
+
+    first: str
+    then: tuple[str, ...] = ()
+    returning: tuple[str, ...] = field(default=())
+
+
+Row: TypeAlias = Mapping[str, Any]
+
+
+class HotPath(Protocol):
+    """Prepared statements over one connection per thread, in autocommit.
+
+    Every method raises DatabaseUnavailable when the database does not answer; a `Change` that raised it may or may
+    not have been committed, so callers never assume it was not.
+    """
+
+    def one(self, query: Query, parameters: Row) -> Row | None:
+        """Return the first row of `query` by column name, or None. Retried once on a dropped connection."""
+
+    def apply(self, change: Change, parameters: Row) -> Row | None:
+        """Apply `change`; return the `returning` columns of its first part, or None if that touched no row."""
+
+
+class _PostgresColumns:
+    def __getattr__(self, name: str) -> str:
+        return f"first.{name}"
+
+
+class _SqliteColumns:
+    def __getattr__(self, name: str) -> str:
+        return f":first_{name}"
+
+
+class _Clock(dict[str, str]):
+    """Answers `{after_NAME}` for any parameter name with the dialect's expression."""
+
+    def __init__(self, known: Mapping[str, Any], after: str) -> None:
+        super().__init__(known)
+        self._after = after
+
+    def __missing__(self, name: str) -> str:
+        if not name.startswith("after_"):
+            raise KeyError(name)
+        return self._after.replace("SECONDS", ":" + name.removeprefix("after_"))
+
+
+class PostgresHotPath:
+    """The hot path over psycopg, prepared on first use."""
+
+    def __init__(self, url: str) -> None:
+        parts = make_url(url).set(drivername="postgresql")
+        self._conninfo = parts.render_as_string(hide_password=False)
+        self._local = threading.local()
+        self._sql: dict[Query | Change, str] = {}
+
+    def one(self, query: Query, parameters: Row) -> Row | None:
+        sql = self._sql.get(query) or self._sql.setdefault(query, _postgres(query.sql))
+        try:
+            return self._execute(sql, parameters)
+        except DatabaseUnavailable:
+            # A dropped connection is noticed only on use; reading again is safe.
+            return self._execute(sql, parameters)
+
+    def apply(self, change: Change, parameters: Row) -> Row | None:
+        sql = self._sql.get(change) or self._sql.setdefault(change, _postgres_change(change))
+        return self._execute(sql, parameters)
+
+    def _execute(self, sql: str, parameters: Row) -> Row | None:
+        import psycopg
+
+        try:
+            cursor = self._connection().execute(sql, parameters, prepare=True)
+            return cast("Row | None", cursor.fetchone()) if cursor.description else None
+        except psycopg.OperationalError as error:
+            self._drop()
+            raise DatabaseUnavailable(type(error).__name__) from error
+
+    def _connection(self) -> Any:
+        import psycopg
+        from psycopg.rows import dict_row
+
+        connection = getattr(self._local, "connection", None)
+        if connection is None or connection.closed:
+            connection = psycopg.connect(
+                self._conninfo,
+                autocommit=True,
+                row_factory=dict_row,
+                connect_timeout=5,
+                options=_postgres_options(),
+                prepare_threshold=0,
+            )
+            self._local.connection = connection
+        return connection
+
+    def _drop(self) -> None:
+        connection = getattr(self._local, "connection", None)
+        if connection is not None:
+            connection.close()
+            self._local.connection = None
+
+
+def _postgres(sql: str) -> str:
+    clock = _Clock({"now": "now()", "first": _PostgresColumns(), "from_first": "FROM first"}, "(now() + make_interval(secs => SECONDS))")
+    return _PARAMETER.sub(r"%(\1)s", sql.replace("%", "%%").format_map(clock))
+
+
+def _postgres_change(change: Change) -> str:
+    returning = ", ".join(change.returning) or "1 AS done"
+    parts = [f"first AS ({change.first} RETURNING {returning})"]
+    parts += [f"part{number} AS ({sql})" for number, sql in enumerate(change.then)]
+    return _postgres(f"WITH {', '.join(parts)} SELECT * FROM first")
+
+
+class SqliteHotPath:
+    """The hot path over the standard library's sqlite3."""
+
+    def __init__(self, url: str) -> None:
+        self._path = make_url(url).database or ":memory:"
+        self._local = threading.local()
+        self._sql: dict[str, str] = {}
+
+    def one(self, query: Query, parameters: Row) -> Row | None:
+        try:
+            return _row(self._connection().execute(self._render(query.sql), _sqlite_values(parameters)))
+        except sqlite3.OperationalError as error:
+            raise DatabaseUnavailable(type(error).__name__) from error
+
+    def apply(self, change: Change, parameters: Row) -> Row | None:
+        connection = self._connection()
+        values = _sqlite_values(parameters)
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                returning = ", ".join(change.returning) or "1 AS done"
+                row = _row(connection.execute(self._render(f"{change.first} RETURNING {returning}"), values))
+                if row is not None:
+                    values |= {f"first_{name}": value for name, value in row.items()}
+                    for sql in change.then:
+                        connection.execute(self._render(sql), values)
+                connection.execute("COMMIT")
+                return row
+            except BaseException:
+                connection.execute("ROLLBACK")
+                raise
+        except sqlite3.OperationalError as error:
+            raise DatabaseUnavailable(type(error).__name__) from error
+
+    def _render(self, sql: str) -> str:
+        rendered = self._sql.get(sql)
+        if rendered is None:
+            now = "strftime('%Y-%m-%d %H:%M:%f000', 'now')"
+            after = "strftime('%Y-%m-%d %H:%M:%f000', 'now', '+' || SECONDS || ' seconds')"
+            clock = _Clock({"now": now, "first": _SqliteColumns(), "from_first": ""}, after)
+            rendered = self._sql[sql] = sql.format_map(clock)
+        return rendered
+
+    def _connection(self) -> sqlite3.Connection:
+        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = sqlite3.connect(self._path, isolation_level=None, timeout=SQLITE_BUSY_SECONDS)
+            connection.row_factory = sqlite3.Row
+            _set_sqlite_pragmas(connection)
+            self._local.connection = connection
+        return connection
+
+
+def _row(cursor: sqlite3.Cursor) -> Row | None:
+    row = cursor.fetchone()
+    return None if row is None else {name: row[name] for name in row.keys()}  # noqa: SIM118 (sqlite3.Row iterates values)
+
+
+def _sqlite_values(parameters: Row) -> dict[str, Any]:
+    return {name: _sqlite_value(value) for name, value in parameters.items()}
+
+
+def _sqlite_value(value: Any) -> Any:
+    if isinstance(value, UUID):
+        return value.hex
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).strftime(_SQLITE_TIME)
+    return value
+
+
+def hot_path(url: str) -> HotPath:
+    """Return the hot path for the database at `url`."""
+    return SqliteHotPath(url) if url.startswith("sqlite") else PostgresHotPath(url)
+
+
+def as_uuid(value: UUID | str) -> UUID:
+    """Return a row key as the hot path gave it (UUID on PostgreSQL, hex on SQLite) as a UUID."""
+    return value if isinstance(value, UUID) else UUID(value)
+
+
+def as_instant(value: datetime | str) -> datetime:
+    """Return a time as the hot path gave it (aware on PostgreSQL, UTC text on SQLite) as an aware datetime."""
+    if isinstance(value, datetime):
+        return value
+    return datetime.strptime(value, _SQLITE_TIME).replace(tzinfo=UTC)
+
+
+def split_words(value: str | None) -> Sequence[str]:
+    """Return the words of a space-separated column (scopes, claims, amr), none for an empty one."""
+    return tuple(value.split()) if value else ()

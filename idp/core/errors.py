@@ -1,0 +1,115 @@
+"""The error catalogue: every refusal has one entry here.
+
+Owns code, HTTP status and OAuth error of each; the words for people are in the catalogues (`error.CODE.title`,
+`.message`, `.advice`), the plain ASCII sentence for the portal's developer is the `description`. Codes are never
+reused: PR is protocol, ID is identity and sign-in, OP is operations. Only the edge (core.web, oidc.views) turns a
+failure into bytes. Descriptions never contain anything from the request: quotes and control characters are
+forbidden there (RFC 6749, 4.1.2.1 and 5.2), and input must not travel into logs and pages.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One row of the catalogue. `oauth_error` is None where no portal can be told."""
+
+    code: str
+    status: int
+    oauth_error: str | None = None
+    description: str = ""
+
+
+class Failure(Exception):
+    """A refusal shown to a person as a page with code and reference."""
+
+    def __init__(self, entry: Entry, *, retry_after: int | None = None) -> None:
+        super().__init__(entry.code)
+        self.entry = entry
+        self.retry_after = retry_after
+
+
+class ProtocolFailure(Exception):
+    """A refusal told to a portal as an OAuth error (redirect, or JSON from token, userinfo and kin).
+
+    `entry.oauth_error` is always set. `challenge` is the scheme for `WWW-Authenticate` on a 401.
+    """
+
+    def __init__(self, entry: Entry, *, challenge: str | None = None) -> None:
+        super().__init__(f"{entry.code} {entry.oauth_error}")
+        self.entry = entry
+        self.challenge = challenge
+
+
+# --- pages: before client and redirect URI are proven (OpenID Connect Core 1.0, 3.1.2.6) ---
+UNKNOWN_CLIENT = Entry("PR-001", 400)
+FOREIGN_REDIRECT_URI = Entry("PR-002", 400)
+MALFORMED_REQUEST = Entry("PR-003", 400)
+REQUEST_TOO_LARGE = Entry("PR-004", 413)
+SUSPENDED_CLIENT = Entry("PR-005", 403)
+LOGOUT_REFUSED = Entry("PR-006", 400)
+
+# --- pages: the citizen's way ---
+FLOW_LOST = Entry("ID-001", 400)
+FLOW_EXPIRED = Entry("ID-002", 400)
+ACCOUNT_UNUSABLE = Entry("ID-003", 403, "access_denied", "The account cannot be used")
+IDENTITY_UNCONFIRMED = Entry("ID-004", 403, "access_denied", "The identity could not be confirmed")
+REGISTRY_SILENT = Entry("ID-005", 503, "temporarily_unavailable", "The national register did not answer")
+LEVEL_UNREACHABLE = Entry(
+    "ID-006", 403, "unmet_authentication_requirements", "The essential acr cannot be met by this account"
+)
+FLOW_FINISHED = Entry("ID-007", 400)
+FORM_EXPIRED = Entry("ID-008", 400)
+
+# --- pages: operations ---
+INTERNAL = Entry("OP-001", 500, "server_error", "The provider failed; quote the reference")
+BUSY = Entry("OP-002", 503, "temporarily_unavailable", "The provider is busy; try again in a minute")
+NOT_FOUND = Entry("OP-003", 404)
+METHOD_NOT_ALLOWED = Entry("OP-004", 405)
+TOO_MANY_REQUESTS = Entry("OP-005", 429, "temporarily_unavailable", "Too many requests; slow down")
+
+
+def _request(code: str, error: str, description: str, status: int = 400) -> Entry:
+    return Entry(code, status, error, description)
+
+
+# --- authorization endpoint, once client and redirect URI are proven ---
+DUPLICATE_PARAMETER = _request("PR-101", "invalid_request", "A parameter is given more than once")
+RESPONSE_TYPE_MISSING = _request("PR-102", "invalid_request", "response_type is missing")
+RESPONSE_TYPE_UNSUPPORTED = _request("PR-103", "unsupported_response_type", "Only response_type=code is supported")
+RESPONSE_MODE_UNSUPPORTED = _request("PR-104", "invalid_request", "Only response_mode=query is supported")
+SCOPE_WITHOUT_OPENID = _request("PR-105", "invalid_scope", "scope must contain openid")
+SCOPE_NOT_GRANTED = _request("PR-106", "invalid_scope", "A scope is not registered for this client")
+PROMPT_INVALID = _request("PR-107", "invalid_request", "prompt is unknown, or combines none with other values")
+MAX_AGE_INVALID = _request("PR-108", "invalid_request", "max_age must be a whole number of seconds")
+CLAIMS_INVALID = _request("PR-109", "invalid_request", "claims must be a JSON object as in OpenID Connect Core 5.5")
+CHALLENGE_MISSING = _request("PR-110", "invalid_request", "PKCE is required: code_challenge is missing")
+CHALLENGE_INVALID = _request("PR-111", "invalid_request", "code_challenge must be 43 base64url characters with method S256")
+REQUEST_OBJECT_UNSUPPORTED = _request("PR-112", "request_not_supported", "Request objects are not supported")
+REQUEST_URI_UNSUPPORTED = _request("PR-113", "request_uri_not_supported", "request_uri is not supported")
+HINT_INVALID = _request("PR-114", "invalid_request", "id_token_hint is not an ID token issued here for this client")
+PARAMETER_TOO_LONG = _request("PR-115", "invalid_request", "A parameter is longer than allowed")
+REGISTRATION_UNSUPPORTED = _request("PR-116", "registration_not_supported", "registration is not supported")
+LOGIN_REQUIRED = _request("PR-120", "login_required", "The citizen must sign in and prompt=none forbids a page")
+CONSENT_REQUIRED = _request("PR-121", "consent_required", "The citizen must agree and prompt=none forbids a page")
+INTERACTION_REQUIRED = _request("PR-122", "interaction_required", "A page must be shown and prompt=none forbids it")
+SELECTION_REQUIRED = _request("PR-123", "account_selection_required", "The citizen must choose an account")
+DENIED = _request("PR-124", "access_denied", "The citizen declined")
+
+# --- token, userinfo and other endpoints for machines ---
+FORM_INVALID = _request("PR-201", "invalid_request", "The request must be a single well-formed form in the body")
+CLIENT_UNAUTHENTICATED = _request("PR-202", "invalid_client", "Client authentication failed", 401)
+GRANT_TYPE_UNSUPPORTED = _request("PR-203", "unsupported_grant_type", "This grant_type is not supported")
+GRANT_TYPE_NOT_REGISTERED = _request("PR-204", "unauthorized_client", "This grant_type is not registered for the client")
+CODE_MISSING = _request("PR-205", "invalid_request", "code is missing")
+CODE_REFUSED = _request("PR-206", "invalid_grant", "The code is unknown, expired, used, or bound to another request")
+VERIFIER_REFUSED = _request("PR-207", "invalid_grant", "code_verifier does not match the code_challenge")
+REDIRECT_URI_MISSING = _request("PR-208", "invalid_request", "redirect_uri is missing")
+REDIRECT_URI_DIFFERS = _request("PR-209", "invalid_grant", "redirect_uri differs from the authorization request")
+GRANT_TYPE_MISSING = _request("PR-210", "invalid_request", "grant_type is missing")
+VERIFIER_MALFORMED = _request("PR-211", "invalid_request", "code_verifier must be 43 to 128 unreserved characters")
+TOKEN_MISSING = Entry("PR-220", 401, "invalid_request", "No bearer token in the Authorization header")
+TOKEN_REFUSED = Entry("PR-221", 401, "invalid_token", "The access token is unknown, expired or revoked")
+TOKEN_TWICE = _request("PR-222", "invalid_request", "Send the access token in one way only: the Authorization header")
+SCOPE_INSUFFICIENT = Entry("PR-223", 403, "insufficient_scope", "The access token has no openid scope")
+CLIENT_THROTTLED = Entry("PR-224", 429, "invalid_client", "Too many failed client authentications; wait a minute")

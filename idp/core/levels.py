@@ -1,0 +1,45 @@
+"""The vocabulary of assurance: three levels, their names in `acr`, and the methods in `amr`.
+
+Owns the words only. What an account has proven and what a sign-in proved is decided in citizens and sso.
+"""
+
+from collections.abc import Iterable
+from enum import IntEnum, StrEnum
+
+
+class Level(IntEnum):
+    """Level of assurance, ordered. NONE is an account whose identity nobody has matched."""
+
+    NONE = 0
+    LOA1 = 1
+    LOA2 = 2
+    LOA3 = 3
+
+    @property
+    def acr(self) -> str:
+        """Return the canonical `acr` value, `loa1` to `loa3`."""
+        return f"loa{int(self)}"
+
+
+class Method(StrEnum):
+    """Authentication methods as they appear in `amr` (RFC 8176, 2)."""
+
+    PASSWORD = "pwd"  # noqa: S105 (a registered amr value)
+    ONE_TIME_CODE = "otp"
+    MULTIPLE = "mfa"
+
+
+# LoA1..3 is what Vietnamese portals already send, eidas1..3 the ladder of FranceConnect.
+_ALIASES = {f"{prefix}{number}": Level(number) for prefix in ("loa", "eidas") for number in (1, 2, 3)}
+
+ACR_VALUES = tuple(level.acr for level in (Level.LOA1, Level.LOA2, Level.LOA3))
+
+
+def level_of(acr: str) -> Level | None:
+    """Return the level an `acr` value names, in any case and by any alias; None for an unknown value."""
+    return _ALIASES.get(acr.lower())
+
+
+def lowest(acr_values: Iterable[str]) -> Level | None:
+    """Return the lowest known level among `acr_values`, the one that satisfies the portal; None if none is known."""
+    return min((level for value in acr_values if (level := level_of(value)) is not None), default=None)

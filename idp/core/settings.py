@@ -1,0 +1,233 @@
+"""The settings: typed, documented at the field, refused when unknown or unsafe.
+
+Sources, the later one winning: defaults here, the file named by `IDP_SETTINGS_FILE` (lines `NAME = value`),
+the environment. The reference page docs/settings.md is generated from the descriptions below (`idp settings`).
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Self
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic.fields import FieldInfo
+
+PREFIX = "IDP_"
+_NOT_SETTINGS = frozenset({"SETTINGS_FILE"})
+
+
+class Profile(StrEnum):
+    """Where this provider stands: `sandbox` allows loopback http and invented people, `production` neither."""
+
+    SANDBOX = "sandbox"
+    PRODUCTION = "production"
+
+
+class SettingsRefused(Exception):
+    """The settings cannot be used; `problems` holds one line per problem, each naming its setting and source."""
+
+    def __init__(self, problems: tuple[str, ...]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+Seconds = Annotated[int, Field(ge=1)]
+
+
+class Settings(BaseModel):
+    """All settings of one running provider."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    issuer: str = Field(
+        "http://127.0.0.1:8000",
+        description="Issuer identifier: the public address of this provider, without a trailing slash. "
+        "Production needs https.",
+    )
+    profile: Profile = Field(
+        Profile.SANDBOX,
+        description="`sandbox` (loopback http, invented citizens) or `production` (neither, and it refuses to start "
+        "with either).",
+    )
+    database_url: str = Field(
+        "sqlite:///var/lienket.sqlite3",
+        description="SQLAlchemy address of the database: `sqlite:///PATH` or `postgresql://USER:PASSWORD@HOST/NAME`.",
+    )
+    valkey_url: str | None = Field(
+        None, description="Address of a Valkey or Redis server for rate limits shared by many workers; empty: database."
+    )
+    secrets_dir: Path = Field(
+        Path("var/secrets"),
+        description="Directory of the keyring: one file per purpose. Made by `idp secrets init`; mode 0700.",
+    )
+    service_name: str = Field("LienKet", description="Name shown at the top of every page.")
+    country: str = Field("VN", description="ISO 3166-1 code of the country served.", pattern="^[A-Z]{2}$")
+    number_scheme: str = Field(
+        "vn-pin",
+        description="Scheme of the personal identification number: `vn-pin`, `stdnum:CC.MODULE`, or a dotted factory.",
+    )
+    default_language: str = Field("vi", description="Language of pages when the citizen names none.", pattern="^(vi|en|fr)$")
+    registry: str = Field(
+        "table", description="Adapter of the national register: `table` (embedded), or a dotted factory name."
+    )
+    registry_recheck: Seconds = Field(
+        86_400, description="Age in seconds after which the register is asked again about a citizen who signs in."
+    )
+    registry_retry: Seconds = Field(
+        300, description="Seconds to leave the register alone about one citizen after it did not answer."
+    )
+    session_idle: Seconds = Field(1_800, description="Idle life in seconds of a session at loa1.")
+    session_absolute: Seconds = Field(43_200, description="Longest life in seconds of a session at loa1.")
+    session_high: Seconds = Field(
+        600, description="Life in seconds of a session at loa2 or loa3, counted from the authentication, never extended."
+    )
+    interaction_lifetime: Seconds = Field(600, description="Seconds a citizen has to finish one sign-in.")
+    code_lifetime: int = Field(30, ge=1, le=60, description="Seconds an authorization code can be redeemed.")
+    token_lifetime: int = Field(300, ge=10, le=3_600, description="Life in seconds of access and ID tokens.")
+    token_lifetime_high: int = Field(
+        60, ge=10, le=3_600, description="Life in seconds of access and ID tokens when loa2 or more was proven."
+    )
+    hash_workers: int = Field(
+        0, ge=0, description="Passwords hashed at the same time by one worker process; 0: one less than the cores, at least 1."
+    )
+    hash_queue: int = Field(
+        50, ge=1, description="Passwords that may wait for hashing in one worker before it answers 503."
+    )
+    threads: int = Field(
+        0, ge=0, description="Threads of one worker process; 0: what `idp serve` chooses for the server."
+    )
+    proxy_hops: int = Field(
+        0, ge=0, le=1, description="1 when exactly one trusted proxy stands in front and sets X-Forwarded-For and -Proto."
+    )
+    log_level: str = Field("INFO", description="Least level that is logged.", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
+
+    @model_validator(mode="after")
+    def _refuse_unsafe(self) -> Self:
+        parts = urlsplit(self.issuer)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+            raise ValueError("issuer: needs an http(s) address without query or fragment")
+        if self.issuer.endswith("/"):
+            raise ValueError("issuer: drop the trailing slash; relying parties compare the issuer byte for byte")
+        if self.profile is Profile.PRODUCTION:
+            if parts.scheme != "https":
+                raise ValueError("issuer: production needs https")
+            if os.environ.get("AUTHLIB_INSECURE_TRANSPORT"):
+                raise ValueError("profile: production refuses to start while AUTHLIB_INSECURE_TRANSPORT is set")
+        elif parts.scheme == "http" and parts.hostname not in ("127.0.0.1", "localhost", "::1"):
+            raise ValueError("issuer: http is allowed on loopback only; use https")
+        if not self.database_url.startswith(("sqlite:///", "postgresql://", "postgresql+psycopg://")):
+            raise ValueError("database_url: needs sqlite:///PATH or postgresql://...")
+        return self
+
+    @property
+    def is_sandbox(self) -> bool:
+        """Tell whether invented citizens, test numbers and loopback http are allowed."""
+        return self.profile is Profile.SANDBOX
+
+    @property
+    def is_https(self) -> bool:
+        """Tell whether cookies can be `Secure` and carry the `__Host-` prefix."""
+        return self.issuer.startswith("https://")
+
+    @property
+    def issuer_origin(self) -> str:
+        """Return scheme, host and port of the issuer: the origin of every page of ours."""
+        parts = urlsplit(self.issuer)
+        return f"{parts.scheme}://{parts.netloc}"
+
+    @property
+    def issuer_host(self) -> str:
+        """Return the only Host header value that is answered."""
+        return urlsplit(self.issuer).netloc.lower()
+
+    def lifetime_of_tokens(self, *, is_high: bool) -> timedelta:
+        """Return the life of access and ID tokens for a sign-in above loa1 (`is_high`) or at loa1."""
+        return timedelta(seconds=self.token_lifetime_high if is_high else self.token_lifetime)
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    value: str
+    source: str
+
+
+def load(environment: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings from file and environment.
+
+    Raises SettingsRefused naming every unknown or unsafe setting and the line or variable it came from.
+    """
+    environment = os.environ if environment is None else environment
+    problems: list[str] = []
+    given: dict[str, _Given] = {}
+    file = environment.get(PREFIX + "SETTINGS_FILE")
+    if file:
+        given |= _read_file(Path(file), problems)
+    for variable, value in environment.items():
+        if variable.startswith(PREFIX) and (name := variable[len(PREFIX) :]) not in _NOT_SETTINGS:
+            given[name.lower()] = _Given(value, f"environment variable {variable}")
+    for name, entry in given.items():
+        if name not in Settings.model_fields:
+            problems.append(f"{entry.source}: there is no setting {PREFIX}{name.upper()}; `idp settings` lists them all")
+    values: dict[str, Any] = {
+        name: entry.value for name, entry in given.items() if name in Settings.model_fields and entry.value != ""
+    }
+    try:
+        settings = Settings(**values)
+    except ValidationError as refused:
+        problems.extend(_problem(error, given) for error in refused.errors())
+    if problems:
+        raise SettingsRefused(tuple(problems))
+    return settings
+
+
+def reference() -> str:
+    """Return the reference page of all settings in Markdown, made from the field descriptions."""
+    rows = [
+        "# Settings",
+        "",
+        "Generated by `idp settings`; do not edit. Each name is an environment variable, or a line `NAME = value` of the",
+        "file named by `IDP_SETTINGS_FILE`. Unknown names and unsafe values stop the start.",
+        "",
+        "| setting | default | meaning |",
+        "|---|---|---|",
+    ]
+    for name, field in Settings.model_fields.items():
+        rows.append(f"| `{PREFIX}{name.upper()}` | {_default(field)} | {field.description} |")
+    return "\n".join(rows) + "\n"
+
+
+def _default(field: FieldInfo) -> str:
+    value = field.default.value if isinstance(field.default, StrEnum) else field.default
+    return "(empty)" if value is None else f"`{value}`"
+
+
+def _read_file(path: Path, problems: list[str]) -> dict[str, _Given]:
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        problems.append(f"IDP_SETTINGS_FILE: {path} cannot be read ({type(error).__name__})")
+        return {}
+    given: dict[str, _Given] = {}
+    for line_number, line in enumerate(text.splitlines(), start=1):
+        line = line.strip()
+        if not line or line.startswith("#"):
+            continue
+        name, equals, value = line.partition("=")
+        name = name.strip().upper()
+        if not equals or not name.startswith(PREFIX):
+            problems.append(f"{path}:{line_number}: expected a line `{PREFIX}NAME = value`")
+            continue
+        given[name[len(PREFIX) :].lower()] = _Given(value.strip(), f"{path}:{line_number}")
+    return given
+
+
+def _problem(error: Any, given: Mapping[str, _Given]) -> str:
+    name = str(error["loc"][0]) if error["loc"] else str(error["msg"]).removeprefix("Value error, ").partition(":")[0]
+    message = str(error["msg"]).removeprefix("Value error, ").removeprefix(f"{name}: ")
+    source = given[name].source if name in given else "default"
+    # The value itself stays out: it may hold a database password.
+    return f"{source}: {PREFIX}{name.upper()}: {message}"
