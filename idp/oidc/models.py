@@ -1,0 +1,151 @@
+"""Authorization codes and access tokens, and the statements that issue, spend and read them."""
+
+from datetime import datetime
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column
+
+from idp.audit.models import INSERT_EVENT
+from idp.core.database import Change, Instant, Model, Query
+
+
+class AuthorizationCode(Model):
+    """A code and all that the token endpoint needs; spent by one UPDATE (RFC 6749, 4.1.2)."""
+
+    __tablename__ = "authorization_code"
+
+    digest: Mapped[bytes] = mapped_column(sa.LargeBinary(32), primary_key=True)
+    client_id: Mapped[UUID] = mapped_column(sa.Uuid)
+    citizen_id: Mapped[UUID] = mapped_column(sa.Uuid, index=True)
+    session_id: Mapped[UUID] = mapped_column(sa.Uuid, index=True)
+    sub: Mapped[str] = mapped_column(sa.String(64))
+    redirect_uri: Mapped[str] = mapped_column(sa.Text)
+    code_challenge: Mapped[str] = mapped_column(sa.String(43), doc="Empty only for a dated exception from PKCE")
+    nonce: Mapped[str | None] = mapped_column(sa.Text)
+    scope: Mapped[str] = mapped_column(sa.Text)
+    claims: Mapped[str] = mapped_column(sa.Text, doc="Claim names agreed for UserInfo")
+    id_token_claims: Mapped[str] = mapped_column(sa.Text, doc="Claim names agreed for the ID token")
+    acr: Mapped[str] = mapped_column(sa.String(8))
+    amr: Mapped[str] = mapped_column(sa.String(64))
+    auth_time: Mapped[datetime] = mapped_column(Instant)
+    expires_at: Mapped[datetime] = mapped_column(Instant, index=True)
+    used_at: Mapped[datetime | None] = mapped_column(Instant)
+
+
+class AccessToken(Model):
+    """An opaque access token, known by its digest."""
+
+    __tablename__ = "access_token"
+
+    digest: Mapped[bytes] = mapped_column(sa.LargeBinary(32), primary_key=True)
+    code_digest: Mapped[bytes] = mapped_column(sa.LargeBinary(32), index=True)
+    client_id: Mapped[UUID] = mapped_column(sa.Uuid)
+    citizen_id: Mapped[UUID] = mapped_column(sa.Uuid, index=True)
+    session_id: Mapped[UUID] = mapped_column(sa.Uuid, index=True)
+    sub: Mapped[str] = mapped_column(sa.String(64))
+    scope: Mapped[str] = mapped_column(sa.Text)
+    claims: Mapped[str] = mapped_column(sa.Text)
+    acr: Mapped[str] = mapped_column(sa.String(8))
+    issued_at: Mapped[datetime] = mapped_column(Instant)
+    expires_at: Mapped[datetime] = mapped_column(Instant, index=True)
+    revoked_at: Mapped[datetime | None] = mapped_column(Instant)
+
+
+# Rows are deleted once this long past the column named. A spent code outlives its own expiry so that a replay is
+# recognised as one, and takes the token with it.
+EXPIRING = (
+    ("authorization_code", "expires_at", 86_400),
+    ("access_token", "expires_at", 3_600),
+)
+
+# The session must still be open when the code is written: a sign-out in another tab wins.
+ISSUE_CODE = Change(
+    first="""
+    INSERT INTO authorization_code (digest, client_id, citizen_id, session_id, sub, redirect_uri, code_challenge,
+        nonce, scope, claims, id_token_claims, acr, amr, auth_time, expires_at)
+    SELECT :digest, :client_id, s.citizen_id, s.id, :sub, :redirect_uri, :code_challenge,
+        CAST(:nonce AS text), :scope, :claims, :id_token_claims, :acr, s.amr, s.authenticated_at, {after_lifetime}
+    FROM sso_session s WHERE s.id = :session_id AND s.ended_at IS NULL
+    """,
+    returning=("client_id", "citizen_id", "session_id"),
+    then=(
+        "INSERT INTO disclosure (id, at, citizen_id, client_id, session_id, basis, claims, acr) "
+        "SELECT :disclosure_id, {now}, {first.citizen_id}, {first.client_id}, {first.session_id}, "
+        ":basis, :disclosed, :acr {from_first}",
+        INSERT_EVENT + "SELECT :event_id, {now}, :event_name, {first.citizen_id}, {first.client_id}, "
+        "{first.session_id}, 'done', CAST(:reference AS text) {from_first}",
+    ),
+)
+
+# The same, and the session's idle life moves on (only once it is noticeably used up).
+ISSUE_CODE_AND_TOUCH = Change(
+    first=ISSUE_CODE.first,
+    returning=ISSUE_CODE.returning,
+    then=(
+        *ISSUE_CODE.then,
+        "UPDATE sso_session SET idle_expires_at = {after_idle} WHERE id = :session_id",
+    ),
+)
+
+# Spends the code whatever else the request says, so that no second try is possible; the token is written only when
+# the bindings hold. `bound` tells which.
+SPEND_CODE = Change(
+    first="""
+    UPDATE authorization_code SET used_at = {now}
+    WHERE digest = :code_digest AND client_id = :client_id AND used_at IS NULL AND expires_at > {now}
+    """,
+    returning=(
+        "client_id",
+        "citizen_id",
+        "session_id",
+        "sub",
+        "redirect_uri",
+        "code_challenge",
+        "nonce",
+        "scope",
+        "claims",
+        "id_token_claims",
+        "acr",
+        "amr",
+        "auth_time",
+        "redirect_uri = :redirect_uri AND code_challenge = :challenge AS bound",
+    ),
+    then=(
+        """
+        INSERT INTO access_token (digest, code_digest, client_id, citizen_id, session_id, sub, scope, claims, acr,
+            issued_at, expires_at)
+        SELECT :token_digest, :code_digest, {first.client_id}, {first.citizen_id}, {first.session_id}, {first.sub},
+            {first.scope}, {first.claims}, {first.acr}, {now},
+            CASE WHEN {first.acr} = 'loa1' THEN {after_lifetime} ELSE {after_lifetime_high} END
+        {from_first} WHERE {first.bound}
+        """,
+        INSERT_EVENT + "SELECT :event_id, {now}, :event_name, {first.citizen_id}, {first.client_id}, "
+        "{first.session_id}, CASE WHEN {first.bound} THEN 'done' ELSE 'refused' END, CAST(:reference AS text) "
+        "{from_first}",
+    ),
+)
+
+# A second use: everything the first one gave stops working (RFC 6749, 4.1.2; ASVS 10.4.2).
+REVOKE_REPLAYED = Change(
+    first="""
+    UPDATE authorization_code SET expires_at = expires_at
+    WHERE digest = :code_digest AND client_id = :client_id AND used_at IS NOT NULL
+    """,
+    returning=("client_id", "citizen_id", "session_id"),
+    then=(
+        "UPDATE access_token SET revoked_at = {now} WHERE code_digest = :code_digest AND revoked_at IS NULL",
+        INSERT_EVENT + "SELECT :event_id, {now}, :event_name, {first.citizen_id}, {first.client_id}, "
+        "{first.session_id}, 'revoked', CAST(:reference AS text) {from_first}",
+    ),
+)
+
+READ_TOKEN = Query(
+    """
+    SELECT t.sub, t.scope, t.claims, t.client_id, t.citizen_id, z.profile, z.updated_at
+    FROM access_token t JOIN citizen z ON z.id = t.citizen_id
+    WHERE t.digest = :digest AND t.revoked_at IS NULL AND t.expires_at > {now} AND z.state = 'active'
+    """
+)
+
+READ_PROFILE = Query("SELECT profile, updated_at FROM citizen WHERE id = :citizen_id AND state = 'active'")

@@ -1,0 +1,103 @@
+"""Tables of one login: interactions, sessions, consents, disclosures; and the statement the warm login reads."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column
+
+from idp.core.database import Instant, Json, Model, Query
+
+
+class SsoSession(Model):
+    """A citizen signed in with one browser. The cookie holds the secret, the row its digest."""
+
+    __tablename__ = "sso_session"
+
+    id: Mapped[UUID] = mapped_column(sa.Uuid, primary_key=True)
+    digest: Mapped[bytes] = mapped_column(sa.LargeBinary(32), unique=True)
+    previous_digest: Mapped[bytes | None] = mapped_column(
+        sa.LargeBinary(32), doc="Digest before the last renewal, for the second half of a double click"
+    )
+    renewed_at: Mapped[datetime | None] = mapped_column(Instant)
+    citizen_id: Mapped[UUID] = mapped_column(sa.ForeignKey("citizen.id"), index=True)
+    opened_at: Mapped[datetime] = mapped_column(Instant)
+    authenticated_at: Mapped[datetime] = mapped_column(Instant, doc="Last time the password was given: auth_time")
+    level: Mapped[int] = mapped_column(sa.SmallInteger)
+    amr: Mapped[str] = mapped_column(sa.String(64), doc="Methods used, space-separated")
+    idle_expires_at: Mapped[datetime] = mapped_column(Instant)
+    expires_at: Mapped[datetime] = mapped_column(Instant, index=True)
+    ended_at: Mapped[datetime | None] = mapped_column(Instant)
+
+
+class Interaction(Model):
+    """One checked authorization request on its way through the pages."""
+
+    __tablename__ = "interaction"
+
+    id: Mapped[UUID] = mapped_column(sa.Uuid, primary_key=True)
+    handle_digest: Mapped[bytes] = mapped_column(sa.LargeBinary(32), unique=True)
+    flow_digest: Mapped[bytes] = mapped_column(sa.LargeBinary(32), doc="Digest of the flow cookie's secret")
+    client_id: Mapped[UUID] = mapped_column(sa.ForeignKey("client.id"))
+    request: Mapped[dict[str, Any]] = mapped_column(Json)
+    session_id: Mapped[UUID | None] = mapped_column(sa.Uuid, doc="The session that signed in on these pages")
+    authenticated_at: Mapped[datetime | None] = mapped_column(Instant)
+    selected_at: Mapped[datetime | None] = mapped_column(Instant)
+    agreed_at: Mapped[datetime | None] = mapped_column(Instant)
+    code_digest: Mapped[bytes | None] = mapped_column(sa.LargeBinary(32), doc="The code it ended with")
+    finished_at: Mapped[datetime | None] = mapped_column(Instant)
+    created_at: Mapped[datetime] = mapped_column(Instant)
+    expires_at: Mapped[datetime] = mapped_column(Instant, index=True)
+
+
+class Consent(Model):
+    """What one citizen has agreed to, or been told of, for one client."""
+
+    __tablename__ = "consent"
+
+    citizen_id: Mapped[UUID] = mapped_column(sa.ForeignKey("citizen.id"), primary_key=True)
+    client_id: Mapped[UUID] = mapped_column(sa.ForeignKey("client.id"), primary_key=True)
+    basis: Mapped[str] = mapped_column(sa.String(16))
+    claims: Mapped[str] = mapped_column(sa.Text, doc="Claim names, sorted, space-separated; empty for only openid")
+    created_at: Mapped[datetime] = mapped_column(Instant)
+    updated_at: Mapped[datetime] = mapped_column(Instant)
+
+
+class Disclosure(Model):
+    """One line of the citizen's ledger: which agency received which claims, when, at which level, on what basis."""
+
+    __tablename__ = "disclosure"
+
+    id: Mapped[UUID] = mapped_column(sa.Uuid, primary_key=True)
+    at: Mapped[datetime] = mapped_column(Instant)
+    citizen_id: Mapped[UUID] = mapped_column(sa.Uuid)
+    client_id: Mapped[UUID] = mapped_column(sa.Uuid)
+    session_id: Mapped[UUID] = mapped_column(sa.Uuid, index=True)
+    basis: Mapped[str] = mapped_column(sa.String(16))
+    claims: Mapped[str] = mapped_column(sa.Text)
+    acr: Mapped[str] = mapped_column(sa.String(8))
+
+    __table_args__ = (sa.Index("ix_disclosure_citizen_id_at", "citizen_id", "at"),)
+
+
+# Rows are deleted once this long past the column named: security.md, 6, "Retention proposal".
+EXPIRING = (
+    ("interaction", "expires_at", 86_400),
+    ("sso_session", "expires_at", 86_400),
+)
+
+# Everything the dispatcher needs to answer a returning citizen, in one probe per index.
+STANDING = Query(
+    """
+    SELECT s.id AS session_id, s.citizen_id, s.authenticated_at, s.level, s.amr, s.opened_at,
+           s.idle_expires_at, s.expires_at, {now} AS now,
+           z.state, z.proofing, z.registry_status, z.registry_checked_at, z.registry_asked_at,
+           c.claims AS agreed_claims, p.sub
+    FROM sso_session s
+    JOIN citizen z ON z.id = s.citizen_id
+    LEFT JOIN consent c ON c.citizen_id = s.citizen_id AND c.client_id = :client
+    LEFT JOIN pairwise_subject p ON p.citizen_id = s.citizen_id AND p.sector = :sector
+    WHERE s.digest = :digest AND s.ended_at IS NULL AND s.idle_expires_at > {now} AND s.expires_at > {now}
+    """
+)
