@@ -1,0 +1,53 @@
+"""Digital library: a service that asks for consent and wants to know nothing about the person.
+
+Asks LienKet for `openid` alone at level loa1; the reading list hangs on the `sub`, which no other agency knows. Loans
+ask for loa2, to show a step-up.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from flask import Flask, render_template
+from flask.typing import ResponseReturnValue
+
+from clients.agency_login import AgencyLogin
+from clients.portals import Options, add_headers
+
+
+def create_app(options: Options) -> Flask:
+    """Make the portal; contacts nobody until a citizen signs in."""
+    app = Flask(__name__)
+    app.secret_key = options.cookie_key
+    login = AgencyLogin(
+        app,
+        issuer=options.issuer,
+        client_id=options.registration["client_id"],
+        client_secret=options.client_secret,
+        token_endpoint_auth_method=options.registration["token_endpoint_auth_method"],
+        scope=options.registration["scope"],
+        acr_values=" ".join(options.registration["default_acr_values"]),
+        redirect_uri=f"{options.public_url}/signin/callback",
+        post_logout_redirect_uri=f"{options.public_url}/signed-out",
+    )
+    add_headers(app, options.issuer)
+
+    def page(template: str) -> str:
+        person = login.person
+        signed_in = datetime.fromtimestamp(person.auth_time or person.signed_in_at, UTC) if person else None
+        return render_template(template, person=person, signed_in=signed_in, language=login.language)
+
+    @app.get("/healthz")
+    def health() -> ResponseReturnValue:
+        return "ok\n", {"Content-Type": "text/plain"}
+
+    @app.get("/")
+    def home() -> ResponseReturnValue:
+        return page("library/home.html")
+
+    @app.get("/loans")
+    @login.login_required(level="loa2")
+    def loans() -> ResponseReturnValue:
+        return page("library/loans.html")
+
+    return app
