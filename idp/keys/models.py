@@ -8,7 +8,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from idp.core.database import Instant, Json, Model
+from idp.core.database import Instant, Json, Model, Query
 
 
 class KeyState(StrEnum):
@@ -31,7 +31,22 @@ class SigningKey(Model):
     private: Mapped[str | None] = mapped_column(sa.Text, doc="Sealed PKCS#8 PEM; None once retired")
     public: Mapped[dict[str, Any]] = mapped_column(Json, doc="Public JWK")
     state: Mapped[str] = mapped_column(sa.String(16))
+    slot: Mapped[str | None] = mapped_column(
+        sa.String(32), unique=True, doc="State and algorithm while pending or active: at most one key each"
+    )
     created_at: Mapped[datetime] = mapped_column(Instant)
     activated_at: Mapped[datetime | None] = mapped_column(Instant)
     retired_at: Mapped[datetime | None] = mapped_column(Instant, doc="When it stopped signing (state retiring on)")
-    changed_at: Mapped[datetime] = mapped_column(Instant, doc="Last change of state; caches compare it")
+    version: Mapped[int] = mapped_column(sa.Integer, default=1, doc="Raised by every change of state")
+
+
+# The sum grows by every change, whatever the clocks of the machines that made them say.
+READ_REVISION = Query("SELECT sum(version) AS revision FROM signing_key")
+
+# Keys are few; the ring walks them one by one because the hot path answers single rows.
+READ_NEXT_KEY = Query(
+    """
+    SELECT id, kid, algorithm, private, public, state FROM signing_key
+    WHERE state <> 'retired' AND kid > :after ORDER BY kid LIMIT 1
+    """
+)
