@@ -1,6 +1,7 @@
 """Writing events."""
 
 from collections.abc import Mapping
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy.orm import Session, scoped_session
@@ -15,7 +16,7 @@ DONE = "done"
 
 
 def record(
-    session: Session | scoped_session[Session],
+    session: Session | scoped_session[Any],
     event: Event,
     *,
     citizen_id: UUID | None = None,
