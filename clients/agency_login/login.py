@@ -15,7 +15,7 @@ import requests
 from authlib.integrations.flask_client import OAuthError
 from flask import Blueprint, Flask, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
-from joserfc.errors import ClaimError, JoseError
+from joserfc.errors import ClaimError, JoseError, MissingClaimError
 from werkzeug.urls import iri_to_uri
 
 from clients.agency_login.client import create_client
@@ -212,7 +212,7 @@ class AgencyLogin:
         except requests.RequestException as error:
             raise LoginRefused(Refusal.PROVIDER_UNREACHABLE, f"the token endpoint: {type(error).__name__}") from None
         except ClaimError as error:
-            about_time = error.claim in ("exp", "iat", "nbf")
+            about_time = error.claim in ("exp", "iat", "nbf") and not isinstance(error, MissingClaimError)
             refusal = Refusal.CLOCK_SKEW if about_time else Refusal.TOKEN_REFUSED
             raise LoginRefused(refusal, f"Authlib: {type(error).__name__} {error.claim}") from None
         except (JoseError, TypeError, ValueError) as error:
