@@ -1,0 +1,317 @@
+"""Applying client documents: all of them or none, each change with its event in the same transaction."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+
+from idp.agencies.document import ClientDocument
+from idp.agencies.metadata import AuthMethod, ClientMetadata
+from idp.agencies.models import Agency, Client, ClientSecret, ClientState
+from idp.agencies.reading import DocumentRefused
+from idp.audit.events import Event
+from idp.audit.record import record
+from idp.core import clock
+from idp.core.database import db
+from idp.core.ids import digest, new_id, new_secret
+
+# After a new secret is made the one before it goes on working, so that an agency can roll it out.
+OVERLAP = timedelta(days=7)
+
+T = TypeVar("T")
+
+
+class Outcome(StrEnum):
+    """What applying a document came to."""
+
+    CREATED = "created"
+    UPDATED = "updated"
+    UNCHANGED = "unchanged"
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """One document applied. `secret` is set when one was made; it is not kept and cannot be shown again."""
+
+    client_id: str
+    agency_slug: str
+    outcome: Outcome
+    version: int
+    secret: str | None
+
+    def __repr__(self) -> str:
+        return f"Applied({self.client_id}, {self.outcome})"
+
+
+class UnknownClient(Exception):
+    """There is no client of that name."""
+
+
+class ClientWithoutSecret(Exception):
+    """The client authenticates with its keys and has no secret to renew."""
+
+
+def apply(documents: Sequence[ClientDocument], *, is_sandbox: bool, is_trial: bool = False) -> tuple[Applied, ...]:
+    """Create or update the client of every document, or nothing at all.
+
+    A document names its client by `client_id`; without one a client is created. Outside the sandbox an unknown
+    `client_id` is refused, because identifiers are made here. `is_trial` only checks. Commits; raises DocumentRefused.
+    """
+
+    def apply_all() -> tuple[Applied, ...]:
+        _refuse_twins(documents)
+        run = _Run(is_sandbox=is_sandbox)
+        applied = tuple(run.apply(document) for document in documents)
+        if run.problems:
+            raise DocumentRefused(run.problems)
+        return applied
+
+    return _in_one_transaction(apply_all, keeps=not is_trial)
+
+
+def suspend(client_id: str) -> bool:
+    """Stop a client from being used; return whether it was active. Commits; raises UnknownClient."""
+    return _set_state(client_id, ClientState.SUSPENDED)
+
+
+def resume(client_id: str) -> bool:
+    """Let a suspended client be used again; return whether it was suspended. Commits; raises UnknownClient."""
+    return _set_state(client_id, ClientState.ACTIVE)
+
+
+def renew_secret(client_id: str) -> str:
+    """Make a new secret and return it; the newest before it works on for OVERLAP, older ones end now.
+
+    Commits; raises UnknownClient and ClientWithoutSecret.
+    """
+
+    def renew() -> str:
+        client = _client(client_id)
+        if client.document["auth_method"] == AuthMethod.PRIVATE_KEY_JWT:
+            raise ClientWithoutSecret(client_id)
+        now = clock.now()
+        live = _live_secrets(client, now)
+        for secret in live[1:]:
+            secret.ended_at = now
+        if live:
+            live[0].expires_at = min(live[0].expires_at or now + OVERLAP, now + OVERLAP)
+        return _issue(client, new_secret(), now)
+
+    return _in_one_transaction(renew)
+
+
+def all_clients() -> tuple[tuple[Client, Agency], ...]:
+    """Return every client with its agency, by agency and name."""
+    statement = sa.select(Client, Agency).join(Agency, Agency.id == Client.agency_id)
+    rows = tuple((row[0], row[1]) for row in db.session.execute(statement.order_by(Agency.slug, Client.client_id)))
+    db.session.commit()
+    return rows
+
+
+class _Run:
+    """One transaction over several documents."""
+
+    def __init__(self, *, is_sandbox: bool) -> None:
+        self.problems: list[str] = []
+        self._is_sandbox = is_sandbox
+        self._now = clock.now()
+
+    def apply(self, document: ClientDocument) -> Applied:
+        before = len(self.problems)
+        client = self._find(document)
+        agency = self._agency(document)
+        if agency is not None:
+            self._check(document, client, agency)
+        if agency is None or len(self.problems) > before:
+            return Applied("", document.agency_slug, Outcome.UNCHANGED, 0, None)
+        if client is None:
+            return self._create(document, agency)
+        return self._update(document, client, agency)
+
+    def _refuse(self, document: ClientDocument, member: str, what: str) -> None:
+        self.problems.append(f"{document.source}: {member}: {what}")
+
+    def _find(self, document: ClientDocument) -> Client | None:
+        if document.client_id is None:
+            return None
+        found = db.session.scalar(sa.select(Client).where(Client.client_id == document.client_id).with_for_update())
+        if found is None and not self._is_sandbox:
+            self._refuse(document, "client_id", "names no client; drop it to register a new one, its id is made here")
+        return found
+
+    def _agency(self, document: ClientDocument) -> Agency | None:
+        agency = db.session.scalar(sa.select(Agency).where(Agency.slug == document.agency_slug).with_for_update())
+        if agency is None:
+            if not document.agency_names:
+                self._refuse(document, "agency.name", "is missing; the agency is not known yet")
+                return None
+            agency = Agency(
+                id=new_id(),
+                slug=document.agency_slug,
+                names=dict(document.agency_names),
+                state=ClientState.ACTIVE,
+                created_at=self._now,
+            )
+            db.session.add(agency)
+            db.session.flush()
+        return agency
+
+    def _check(self, document: ClientDocument, client: Client | None, agency: Agency) -> None:
+        metadata = document.metadata
+        if client is not None and client.agency_id != agency.id:
+            self._refuse(document, "agency", "the client belongs to another agency; register a new client instead")
+        others = db.session.execute(
+            sa.select(Client.id, Client.client_id, Client.agency_id, Client.document).where(
+                Client.id != client.id if client is not None else sa.true()
+            )
+        ).all()
+        if any(row.document["sector"] == metadata.sector and row.agency_id != agency.id for row in others):
+            # Sharing a sector shares the subject: two agencies could put their files about one person together.
+            self._refuse(document, "sector_identifier", "is used by another agency; name a host of this agency")
+        if client is None and document.client_id is None:
+            for row in others:
+                if row.agency_id == agency.id and row.document["names"] == dict(metadata.names):
+                    self._refuse(document, "client_id", f"is needed to change {row.client_id}, which has this name")
+        if client is not None and not self._is_sandbox and client.document["sector"] != metadata.sector:
+            self._refuse(document, "sector_identifier", "cannot change: every citizen would become a stranger")
+
+    def _create(self, document: ClientDocument, agency: Agency) -> Applied:
+        client = Client(
+            id=new_id(),
+            client_id=document.client_id or new_id().hex,
+            agency_id=agency.id,
+            state=ClientState.ACTIVE,
+            document=document.metadata.stored(),
+            version=1,
+            created_at=self._now,
+            updated_at=self._now,
+        )
+        self._rename(document, agency)
+        db.session.add(client)
+        db.session.flush()
+        secret, _ = self._settle_secret(document, client)
+        return self._applied(client, agency, Outcome.CREATED, secret)
+
+    def _update(self, document: ClientDocument, client: Client, agency: Agency) -> Applied:
+        is_renamed = self._rename(document, agency)
+        secret, has_new_secret = self._settle_secret(document, client)
+        stored = document.metadata.stored()
+        is_changed = ClientMetadata.of_stored(client.document) != ClientMetadata.of_stored(stored)
+        if not (is_changed or is_renamed or has_new_secret):
+            return Applied(client.client_id, agency.slug, Outcome.UNCHANGED, client.version, None)
+        client.document = stored
+        client.version += 1
+        client.updated_at = self._now
+        return self._applied(client, agency, Outcome.UPDATED, secret)
+
+    def _rename(self, document: ClientDocument, agency: Agency) -> bool:
+        if not document.agency_names or agency.names == document.agency_names:
+            return False
+        agency.names = dict(document.agency_names)
+        return True
+
+    def _settle_secret(self, document: ClientDocument, client: Client) -> tuple[str | None, bool]:
+        """Bring the secrets in line with the document; return the secret made, and whether anything changed."""
+        live = _live_secrets(client, self._now)
+        if document.metadata.auth_method is AuthMethod.PRIVATE_KEY_JWT:
+            for secret in live:
+                secret.ended_at = self._now
+            return None, bool(live)
+        if document.secret is None:
+            return (None, False) if live else (_issue(client, new_secret(), self._now), True)
+        if any(secret.digest == digest(document.secret) for secret in live):
+            return None, False
+        for secret in live:
+            secret.ended_at = self._now
+        _issue(client, document.secret, self._now)
+        return None, True
+
+    def _applied(self, client: Client, agency: Agency, outcome: Outcome, secret: str | None) -> Applied:
+        record(
+            db.session,
+            Event.CLIENT_APPLIED,
+            client_id=client.id,
+            outcome=outcome,
+            detail={"version": client.version, "agency": agency.slug},
+        )
+        return Applied(client.client_id, agency.slug, outcome, client.version, secret)
+
+
+def _refuse_twins(documents: Iterable[ClientDocument]) -> None:
+    """Refuse documents of one run that speak of one client, or name one agency differently."""
+    problems = []
+    clients: dict[str, str] = {}
+    agencies: dict[str, ClientDocument] = {}
+    for document in documents:
+        if document.client_id is not None:
+            if document.client_id in clients:
+                problems.append(f"{document.source}: client_id: is in {clients[document.client_id]} too")
+            clients[document.client_id] = document.source
+        if document.agency_names:
+            known = agencies.setdefault(document.agency_slug, document)
+            if known.agency_names != document.agency_names:
+                problems.append(f"{document.source}: agency.name: differs from the one in {known.source}")
+    if problems:
+        raise DocumentRefused(problems)
+
+
+def _set_state(client_id: str, state: ClientState) -> bool:
+    def set_state() -> bool:
+        client = _client(client_id)
+        if client.state == state:
+            return False
+        client.state = state
+        client.updated_at = clock.now()
+        record(db.session, Event.CLIENT_SUSPENDED, client_id=client.id, outcome=state)
+        return True
+
+    return _in_one_transaction(set_state)
+
+
+def _client(client_id: str) -> Client:
+    client = db.session.scalar(sa.select(Client).where(Client.client_id == client_id).with_for_update())
+    if client is None:
+        raise UnknownClient(client_id)
+    return client
+
+
+def _live_secrets(client: Client, now: datetime) -> list[ClientSecret]:
+    """Return the secrets that work now, the newest first."""
+    statement = sa.select(ClientSecret).where(
+        ClientSecret.client_id == client.id,
+        ClientSecret.ended_at.is_(None),
+        sa.or_(ClientSecret.expires_at.is_(None), ClientSecret.expires_at > now),
+    )
+    return list(db.session.scalars(statement.order_by(ClientSecret.id.desc())))
+
+
+def _issue(client: Client, secret: str, now: datetime) -> str:
+    db.session.add(
+        ClientSecret(id=new_id(), client_id=client.id, digest=digest(secret), created_at=now, expires_at=None)
+    )
+    record(db.session, Event.SECRET_ISSUED, client_id=client.id)
+    return secret
+
+
+def _in_one_transaction(act: Callable[[], T], *, keeps: bool = True) -> T:
+    for is_last_try in (False, True):
+        try:
+            result = act()
+            if keeps:
+                db.session.commit()
+            else:
+                db.session.rollback()
+            return result
+        except IntegrityError:
+            # Another process made the same agency or client first; the second look finds it.
+            db.session.rollback()
+            if is_last_try:
+                raise
+        except BaseException:
+            db.session.rollback()
+            raise
+    raise AssertionError("unreachable")

@@ -1,0 +1,170 @@
+"""The record every endpoint asks about a client, held in each process and never more than five seconds old."""
+
+import json
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from idp.agencies.metadata import ClientMetadata
+from idp.agencies.models import READ_CLIENT, READ_CLIENT_BY_ROW, SPEND_ASSERTION, ClientState
+from idp.agencies.reading import REQUIRED_LANGUAGE
+from idp.core import clock
+from idp.core.database import HotPath, Row, as_instant, as_uuid
+from idp.core.ids import digest, is_same
+
+FRESH_SECONDS = 5.0
+MAX_UNKNOWN = 1_000
+MAX_KNOWN = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class LiveSecret:
+    """The digest of a client secret, and when it stops working."""
+
+    digest: bytes
+    expires_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Client(ClientMetadata):
+    """One client as it stood at most FRESH_SECONDS ago. `id` is the row key, `client_id` the name in the protocol."""
+
+    id: UUID
+    client_id: str
+    version: int
+    is_active: bool
+    agency_slug: str
+    agency_names: Mapping[str, str]
+    secrets: tuple[LiveSecret, ...]
+
+    def name(self, language: str) -> str:
+        """Return the client's name in `language`, or in Vietnamese."""
+        return _in(self.names, language)
+
+    def agency_name(self, language: str) -> str:
+        """Return the agency's name in `language`, or in Vietnamese."""
+        return _in(self.agency_names, language)
+
+    def purpose(self, scope: str, language: str) -> str | None:
+        """Return what the agency wants `scope` for, or None where it need not say (openid)."""
+        texts = self.purposes.get(scope)
+        return _in(texts, language) if texts else None
+
+    def legal_basis(self, language: str) -> str | None:
+        """Return the law that `basis` legal stands on, None with basis consent."""
+        return _in(self.legal_bases, language) if self.legal_bases else None
+
+    @property
+    def requires_pkce(self) -> bool:
+        """Tell whether a code challenge is needed today; an exception ends with its last day (UTC)."""
+        return self.pkce_exempt_until is None or clock.now().date() > self.pkce_exempt_until
+
+    def accepts_secret(self, secret: str) -> bool:
+        """Tell whether `secret` is one of the live ones. Every live digest is compared, in constant time."""
+        given, now = digest(secret), clock.now()
+        matches = [
+            is_same(given, live.digest) for live in self.secrets if live.expires_at is None or live.expires_at > now
+        ]
+        return any(matches)
+
+
+class ClientDirectory:
+    """Finds clients. One statement per client, process and FRESH_SECONDS; safe to use from several threads.
+
+    What was not found is remembered too, in a bounded store of its own, so that made-up identifiers neither reach
+    the database each time nor push real clients out.
+    """
+
+    def __init__(self, hot_path: HotPath) -> None:
+        self._hot_path = hot_path
+        self._lock = threading.Lock()
+        self._known: OrderedDict[str, tuple[float, Client]] = OrderedDict()
+        self._unknown: OrderedDict[str | UUID, float] = OrderedDict()
+        self._names: dict[UUID, str] = {}
+
+    def find(self, client_id: str) -> Client | None:
+        """Return the client, suspended or not, or None for an unknown `client_id`. Raises DatabaseUnavailable."""
+        now = time.monotonic()
+        with self._lock:
+            entry = self._known.get(client_id)
+            if entry is not None and now - entry[0] < FRESH_SECONDS:
+                return entry[1]
+            if entry is not None:
+                # This thread looks; the others go on with the copy they have.
+                self._known[client_id] = (now, entry[1])
+            if now - self._unknown.get(client_id, -FRESH_SECONDS) < FRESH_SECONDS:
+                return None
+        # A text column cannot hold NUL, and PostgreSQL answers it with an error rather than with nothing.
+        row = None if "\0" in client_id else self._hot_path.one(READ_CLIENT, {"client_id": client_id})
+        return self._remember(client_id, row, now)
+
+    def by_row_id(self, row_id: UUID) -> Client | None:
+        """Return the client with row key `row_id`, or None. Raises DatabaseUnavailable."""
+        now = time.monotonic()
+        with self._lock:
+            name = self._names.get(row_id)
+            if now - self._unknown.get(row_id, -FRESH_SECONDS) < FRESH_SECONDS:
+                return None
+        if name is not None:
+            return self.find(name)
+        return self._remember(row_id, self._hot_path.one(READ_CLIENT_BY_ROW, {"id": row_id}), now)
+
+    def _remember(self, asked: str | UUID, row: Row | None, now: float) -> Client | None:
+        client = None if row is None else client_of(row)
+        with self._lock:
+            if client is None:
+                if isinstance(asked, str) and (gone := self._known.pop(asked, None)):
+                    self._names.pop(gone[1].id, None)
+                self._unknown[asked] = now
+                self._unknown.move_to_end(asked)
+                while len(self._unknown) > MAX_UNKNOWN:
+                    self._unknown.popitem(last=False)
+                return None
+            self._unknown.pop(asked, None)
+            self._known[client.client_id] = (now, client)
+            self._known.move_to_end(client.client_id)
+            self._names[client.id] = client.client_id
+            while len(self._known) > MAX_KNOWN:
+                _, (_, oldest) = self._known.popitem(last=False)
+                self._names.pop(oldest.id, None)
+            return client
+
+
+def client_of(row: Row) -> Client:
+    """Return the client in a row of READ_CLIENT."""
+    document: dict[str, Any] = json.loads(row["document"])
+    secrets = tuple(
+        LiveSecret(
+            bytes(row[name]), None if row[f"{name}_expires_at"] is None else as_instant(row[f"{name}_expires_at"])
+        )
+        for name in ("digest", "older")
+        if row[name] is not None
+    )
+    return Client(
+        id=as_uuid(row["id"]),
+        client_id=row["client_id"],
+        version=row["version"],
+        is_active=row["state"] == ClientState.ACTIVE and row["agency_state"] == ClientState.ACTIVE,
+        agency_slug=row["agency_slug"],
+        agency_names=json.loads(row["agency_names"]),
+        secrets=secrets,
+        **ClientMetadata.fields_of(document),
+    )
+
+
+def spend(hot_path: HotPath, client: Client, jti: str, expires_at: datetime) -> bool:
+    """Spend the `jti` of a client assertion; return False when it was spent before (RFC 7523, 3, item 7).
+
+    One statement with one winner, however many processes try. Raises DatabaseUnavailable; the caller then refuses.
+    """
+    parameters = {"client": client.id, "digest": digest(jti), "expires_at": expires_at}
+    return hot_path.apply(SPEND_ASSERTION, parameters) is not None
+
+
+def _in(texts: Mapping[str, str], language: str) -> str:
+    return texts.get(language) or texts[REQUIRED_LANGUAGE]

@@ -1,0 +1,58 @@
+"""Public keys that others give us: whether a JWK may be trusted to verify a client's signatures."""
+
+import base64
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from joserfc.errors import JoseError
+
+from idp.keys.jose import CLIENT_ALGORITHMS, MAX_KID_LENGTH, verification_keys
+
+_PRIVATE_MEMBERS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
+_KEPT_MEMBERS = ("kty", "kid", "use", "alg", "crv", "x", "y", "n", "e")
+MIN_RSA_BITS = 2_048
+MAX_RSA_BITS = 4_096
+
+
+class JwkRefused(Exception):
+    """The key may not be registered; the message says why and what to do, and quotes nothing of it."""
+
+
+def checked(jwk: Mapping[str, Any], algorithms: Collection[str] = CLIENT_ALGORITHMS) -> dict[str, str]:
+    """Return the members of the public JWK `jwk` that we keep (RFC 7517; RFC 7518, 6). Raises JwkRefused.
+
+    Accepted are RSA keys of 2048 to 4096 bits with a usual exponent (RS256, PS256) and P-256 keys (ES256).
+    """
+    if not _PRIVATE_MEMBERS.isdisjoint(jwk):
+        raise JwkRefused("holds a private or shared key; send only the public half and make a new pair")
+    if not isinstance(jwk.get("kid", ""), str) or len(jwk.get("kid", "")) > MAX_KID_LENGTH:
+        raise JwkRefused(f"kid must be a text of at most {MAX_KID_LENGTH} characters")
+    if jwk.get("use", "sig") != "sig":
+        raise JwkRefused('use must be "sig"')
+    if jwk.get("kty") == "RSA":
+        _check_rsa(jwk)
+    elif jwk.get("kty") != "EC" or jwk.get("crv") != "P-256":
+        raise JwkRefused("must be an RSA key or an EC key on P-256")
+    try:
+        usable = verification_keys(jwk, algorithms)
+    except (JoseError, KeyError, TypeError, ValueError):
+        raise JwkRefused("is not a valid public key") from None
+    if not usable:
+        raise JwkRefused(f"alg must fit the key and be one of {', '.join(algorithms)}")
+    return {name: jwk[name] for name in _KEPT_MEMBERS if name in jwk}
+
+
+def _check_rsa(jwk: Mapping[str, Any]) -> None:
+    try:
+        modulus, exponent = (_number(jwk[name]) for name in ("n", "e"))
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise JwkRefused("is not a valid public key") from None
+    if not MIN_RSA_BITS <= modulus.bit_length() <= MAX_RSA_BITS:
+        raise JwkRefused(f"must have {MIN_RSA_BITS} to {MAX_RSA_BITS} bits")
+    # 3 is broken by careless padding elsewhere, a huge one costs seconds a verification.
+    if exponent != 65_537:  # noqa: PLR2004 (F4, the exponent everybody uses)
+        raise JwkRefused("must have the exponent 65537 (AQAB)")
+
+
+def _number(text: str) -> int:
+    return int.from_bytes(base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True))
