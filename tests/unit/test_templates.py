@@ -1,0 +1,316 @@
+"""Every page renders in every language, whole, light, without a script, and escapes whatever it is handed."""
+
+import gzip
+import hashlib
+import json
+import re
+from functools import cache
+from html.parser import HTMLParser
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from jinja2 import ChoiceLoader, Environment, FileSystemLoader, PackageLoader, PrefixLoader, StrictUndefined
+
+from idp.core import i18n
+
+ROOT = Path(__file__).resolve().parents[2]
+TEMPLATES = ROOT / "templates"
+STATIC = ROOT / "idp" / "static"
+MANIFEST = json.loads((STATIC / "manifest.json").read_text(encoding="utf-8"))
+HOSTILE = """<script>alert(1)</script>" onfocus="alert(2)" x='"""
+VOID = {"meta", "link", "input", "rect", "br", "hr", "img", "path"}
+
+
+class Strict(StrictUndefined):
+    """Refuse every name of ours that is missing; let the library's macros look for parameters nobody gave."""
+
+    @property
+    def lenient(self) -> bool:
+        return isinstance(self._undefined_obj, dict) or self._undefined_name in {"caller", "undefined", "null"}
+
+    def __bool__(self) -> bool:
+        return False if self.lenient else super().__bool__()
+
+    def __str__(self) -> str:
+        return "" if self.lenient else super().__str__()
+
+    def __len__(self) -> int:
+        return 0 if self.lenient else super().__len__()
+
+    def __iter__(self) -> Any:
+        return iter(()) if self.lenient else super().__iter__()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Strict) if self.lenient else super().__eq__(other)
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    __hash__ = None
+
+
+class Page(HTMLParser):
+    """The elements of a page, its title and its readable text."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.html = html
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.title = ""
+        self._open: list[str] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self._open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open, f"</{tag}> closes nothing"
+        assert self._open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self._open and self._open[-1] == "title":
+            self.title += data
+        self.text += data
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+    def by_id(self, id_: str) -> dict[str, str | None]:
+        (found,) = [attributes for _, attributes in self.elements if attributes.get("id") == id_]
+        return found
+
+
+@cache
+def environment(language: str) -> Environment:
+    library = PrefixLoader({"govuk_frontend_jinja": PackageLoader("govuk_frontend_jinja")})
+    loader = ChoiceLoader([FileSystemLoader(TEMPLATES), library])
+    made = Environment(loader=loader, autoescape=True, undefined=Strict, extensions=["jinja2.ext.i18n"])
+    made.install_gettext_callables(*i18n.gettext_callables(lambda: language), newstyle=True)
+    return made
+
+
+def item(label: str, *values: str, new: bool = False) -> SimpleNamespace:
+    return SimpleNamespace(label=label, values=list(values), purpose="the purpose", new=new)
+
+
+def contexts(name: str) -> dict[str, dict[str, Any]]:
+    """Return, by template, what the views hand in; `name` stands wherever a value comes from outside."""
+    form = {"agency": name, "action": "/signin/h/step", "cancel_action": "/signin/h/cancel", "csrf": "c" * 43}
+    field = {**form, "errors": []}
+    disclosure = {
+        **form,
+        "full_name": name,
+        "purpose_items": [item("Full name", name, new=True), item("Address", "Line one", name)],
+        "remembered_items": [item("E-mail", name)],
+        "anonymous": False,
+        "legal_basis": name,
+    }
+    back = SimpleNamespace(kind="form", url="/signin/h/cancel", csrf="c" * 43, agency=name)
+    return {
+        "home.html": {},
+        "sso/login.html": {**field, "form": SimpleNamespace(number=name), "reauthentication": True},
+        "sso/totp.html": {**field, "step_up": True},
+        "sso/consent.html": disclosure,
+        "sso/notice.html": disclosure,
+        "sso/select_account.html": {**form, "full_name": name},
+        "oidc/logout.html": {
+            "agencies": [name], "stay_url": name, "hidden": {"state": name}, "action": "/logout", "csrf": "c" * 43,
+        },
+        "oidc/signed_out.html": {"agencies": [name], "continue_url": name, "agency": name},
+        "errors/error.html": {
+            "title": name, "message": name, "advice": name, "code": "PR-001", "reference": name, "back": back,
+        },
+    }  # fmt: skip
+
+
+PAGES = sorted(contexts(""))
+EVERY_PAGE = pytest.mark.parametrize("template", PAGES)
+EVERY_LANGUAGE = pytest.mark.parametrize("language", i18n.LANGUAGES)
+
+
+def render(template: str, language: str = "vi", name: str = "Thư viện số", **changes: Any) -> Page:
+    languages = [
+        SimpleNamespace(code=code, label=i18n.LANGUAGE_LABELS[code], url=f"?lang={code}", current=code == language)
+        for code in i18n.LANGUAGES
+    ]
+    common = {
+        "language": language,
+        "languages": languages,
+        "asset": lambda logical: "/static/" + MANIFEST[logical]["file"],
+        "service_name": "LienKet",
+        "sandbox": True,
+    }
+    context = {**common, **contexts(name)[template], **changes}
+    return Page(environment(language).get_template(template).render(context))
+
+
+def test_every_template_is_rendered_here() -> None:
+    found = {path.relative_to(TEMPLATES).as_posix() for path in TEMPLATES.rglob("*.html")}
+    ours = ("home.html", "sso/", "oidc/", "errors/")
+    assert {path for path in found if path.startswith(ours)} == set(PAGES)
+
+
+@EVERY_PAGE
+@EVERY_LANGUAGE
+def test_page_is_whole_in_every_language(template: str, language: str) -> None:
+    page = render(template, language)
+    assert page.all("html")[0]["lang"] == language
+    assert page.title.endswith("LienKet")
+    assert len(page.all("h1")) == 1
+    ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    switch = [link["hreflang"] for link in page.all("a") if "hreflang" in link]
+    assert switch == [code for code in i18n.LANGUAGES if code != language]
+    assert i18n.translate(language, "layout.sandbox-text") in page.text
+    # A message id without a text comes out as itself.
+    assert [key for key in re.findall(r"\b[a-z]+(?:\.[a-zA-Z0-9-]+)+", page.text) if "." in key] == []
+
+
+@EVERY_PAGE
+@EVERY_LANGUAGE
+def test_hostile_names_are_text_when_a_page_shows_them(template: str, language: str) -> None:
+    page = render(template, language, HOSTILE)
+    assert page.all("script") == []
+    assert [attributes for _, attributes in page.elements if any(key.startswith("on") for key in attributes)] == []
+    if template != "home.html":
+        assert HOSTILE in page.text
+
+
+@EVERY_PAGE
+def test_page_obeys_the_policy_without_inline_style_or_script(template: str) -> None:
+    page = render(template)
+    assert page.all("script") == page.all("style") == []
+    assert [attributes for _, attributes in page.elements if "style" in attributes] == []
+
+
+@EVERY_PAGE
+def test_page_shows_our_brand_only(template: str) -> None:
+    page = render(template)
+    assert not re.search(r"gov\.uk|crown|GDS Transport", page.html, re.IGNORECASE)
+
+
+@EVERY_PAGE
+def test_every_form_posts_with_its_csrf_value(template: str) -> None:
+    page = render(template)
+    forms = page.all("form")
+    assert all(form["method"] == "post" for form in forms)
+    tokens = [field for field in page.all("input") if field.get("name") == "csrf"]
+    assert [token["value"] for token in tokens] == ["c" * 43] * len(forms)
+
+
+@pytest.mark.parametrize(
+    ("template", "ids"),
+    [
+        ("sso/login.html", ["login-form", "number", "password", "login-submit", "signin-cancel"]),
+        ("sso/totp.html", ["totp-form", "code", "totp-submit", "signin-cancel"]),
+        ("sso/consent.html", ["consent-form", "consent-allow", "consent-deny", "signin-cancel"]),
+        ("sso/notice.html", ["notice-form", "notice-continue", "signin-cancel"]),
+        ("sso/select_account.html", ["account-form", "account-continue", "account-other", "signin-cancel"]),
+        ("oidc/logout.html", ["logout-form", "logout-confirm"]),
+        ("oidc/signed_out.html", ["signed-out"]),
+        ("errors/error.html", ["error-code", "error-reference", "error-back"]),
+    ],
+)
+def test_page_carries_the_documented_ids(template: str, ids: list[str]) -> None:
+    page = render(template)
+    for id_ in ids:
+        assert page.by_id(id_) is not None
+
+
+def test_fields_ask_for_the_right_keyboard_and_memory() -> None:
+    login, totp = render("sso/login.html"), render("sso/totp.html")
+    assert login.by_id("number").items() >= {"inputmode": "numeric", "autocomplete": "username"}.items()
+    assert login.by_id("password").items() >= {"type": "password", "autocomplete": "current-password"}.items()
+    assert "value" not in login.by_id("password")
+    assert totp.by_id("code").items() >= {"inputmode": "numeric", "autocomplete": "one-time-code"}.items()
+
+
+@EVERY_LANGUAGE
+def test_errors_stand_on_top_and_beside_the_field_when_a_form_comes_back(language: str) -> None:
+    errors = [SimpleNamespace(field="", text="General."), SimpleNamespace(field="password", text="Password.")]
+    page = render("sso/login.html", language, errors=errors)
+    assert page.title.strip().startswith(i18n.translate(language, "form.error"))
+    assert "autofocus" in page.by_id("error-summary")
+    targets = [link["href"] for link in page.all("a") if (link["href"] or "").startswith("#")]
+    assert targets == ["#main-content", "#number", "#password"]
+    assert page.by_id("password")["aria-describedby"] == "password-error"
+    assert "aria-describedby" in page.by_id("number")
+    assert "error" not in (page.by_id("number")["aria-describedby"] or "")
+
+
+@pytest.mark.parametrize("template", ["sso/consent.html", "sso/notice.html"])
+def test_disclosure_shows_the_very_values_and_their_purpose(template: str) -> None:
+    page = render(template, name="Nguyễn Thị Bưởi")
+    for words in ("Full name", "Line one", "E-mail", "the purpose", "Nguyễn Thị Bưởi"):
+        assert words in page.text
+    assert page.text.count(i18n.translate("vi", "disclosure.new")) == 1
+
+
+def test_nothing_is_called_new_on_the_first_visit() -> None:
+    page = render("sso/consent.html", remembered_items=[])
+    assert i18n.translate("vi", "disclosure.new") not in page.text
+    assert page.all("details") == []
+
+
+@pytest.mark.parametrize("template", ["sso/consent.html", "sso/notice.html"])
+def test_anonymous_sign_in_says_that_nothing_is_sent(template: str) -> None:
+    page = render(template, anonymous=True, purpose_items=[], remembered_items=[])
+    assert i18n.translate("vi", "disclosure.anonymous") in page.text
+    assert page.all("dl") == []
+
+
+def test_error_page_leads_nowhere_when_there_is_no_way_back() -> None:
+    page = render("errors/error.html", back=None)
+    assert page.all("form") == []
+    assert {link["href"] for link in page.all("a")} == {"#main-content", "/", "?lang=en", "?lang=fr"}
+
+
+def test_sandbox_words_are_absent_when_the_profile_is_production() -> None:
+    assert i18n.translate("vi", "layout.sandbox-text") not in render("home.html", sandbox=False).text
+
+
+def test_every_message_id_in_the_templates_has_a_text() -> None:
+    used = {
+        message
+        for path in TEMPLATES.rglob("*.html")
+        for _, _, message in environment("vi").extract_translations(path.read_text(encoding="utf-8"))
+        if isinstance(message, str)
+    }
+    assert len(used) > 50
+    assert [message for message in sorted(used) if i18n.translation("vi").gettext(message) == message] == []
+
+
+@EVERY_LANGUAGE
+def test_sign_in_page_weighs_at_most_30_kilobytes_compressed(language: str) -> None:
+    errors = [SimpleNamespace(field="number", text="x" * 80), SimpleNamespace(field="password", text="x" * 80)]
+    html = render("sso/login.html", language, errors=errors).html.encode()
+    stylesheet = (STATIC / "assets" / MANIFEST["lienket.css"]["file"]).read_bytes()
+    assert len(gzip.compress(html)) + len(gzip.compress(stylesheet)) <= 30_000
+
+
+def test_manifest_tells_the_whole_truth_about_the_assets() -> None:
+    assert {path.name for path in (STATIC / "assets").iterdir()} == {entry["file"] for entry in MANIFEST.values()}
+    for entry in MANIFEST.values():
+        digest = hashlib.sha256((STATIC / "assets" / entry["file"]).read_bytes()).hexdigest()
+        assert entry["sha256"] == digest
+        assert digest[:12] in entry["file"]
+        assert all(source.keys() == {"package", "version", "licence"} for source in entry["sources"])
+    pins = json.loads((STATIC / "build" / "package.json").read_text(encoding="utf-8"))["dependencies"]
+    named = {source["package"]: source["version"] for entry in MANIFEST.values() for source in entry["sources"]}
+    assert {package: version for package, version in named.items() if package != "lienket"}.items() <= pins.items()
+
+
+def test_stylesheet_loads_only_our_own_files() -> None:
+    stylesheet = (STATIC / "assets" / MANIFEST["lienket.css"]["file"]).read_text(encoding="utf-8")
+    fonts = {MANIFEST[name]["file"] for name in MANIFEST if name.endswith(".woff2")}
+    assert set(re.findall(r'url\("?([^")]+)"?\)', stylesheet)) == fonts
+    assert "GDS Transport" not in stylesheet
+    assert stylesheet.count("font-display:swap") == stylesheet.count("unicode-range") == len(fonts) == 2
