@@ -18,10 +18,8 @@ def _totp_secret(key: str) -> str:
     return base64.b32encode(hashlib.sha256(f"demo person {key}".encode()).digest()[:20]).decode("ascii")
 
 
-# One day in March 2026: the claim wants seconds, and the demo wants the same ones every time.
-_UPDATED_AT: Final = 1772409600
-
-# Every standard claim of OpenID Connect Core 1.0, 5.1, beside those the citizen document names itself.
+# Every standard claim of OpenID Connect Core 1.0, 5.1, beside those the citizen document names itself and
+# sub and updated_at, which are the provider's.
 _EVERY_OTHER_CLAIM: Final[dict[str, object]] = {
     "family_name": "Trần",
     "middle_name": "Thị Thu",
@@ -35,7 +33,6 @@ _EVERY_OTHER_CLAIM: Final[dict[str, object]] = {
     "phone_number_verified": True,
     "zoneinfo": "Asia/Ho_Chi_Minh",
     "locale": "vi-VN",
-    "updated_at": _UPDATED_AT,
     "address": {
         "formatted": "số 12 đường Hoa Sen, phường Sông Trong, Hồ Chí Minh 70000, Việt Nam",
         "street_address": "số 12 đường Hoa Sen",

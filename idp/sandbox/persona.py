@@ -46,7 +46,7 @@ class Persona:
     def document(self) -> dict[str, object]:
         """Return the citizen document that `idp citizens import` reads; what is unknown is left out.
 
-        The standing is not in it: a document says what an account holds, not what the register answers.
+        Its `register` member, for sandboxes only, makes the embedded register answer as the standing says.
         """
         members: dict[str, object | None] = {
             "scheme": self.scheme,
@@ -59,5 +59,11 @@ class Persona:
             "password": self.password,
             "totp_secret": self.totp_secret,
             "level": self.level,
+            "register": self._register(),
         }
         return {name: value for name, value in members.items() if value is not None} | dict(self.claims)
+
+    def _register(self) -> dict[str, str] | None:
+        if self.standing is Standing.CURRENT:
+            return None
+        return {"outcome": self.standing.value} | ({"replaced_by": self.replaced_by} if self.replaced_by else {})

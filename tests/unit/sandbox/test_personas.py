@@ -5,13 +5,16 @@ import base64
 import pytest
 
 from idp.citizens.birthdate import Precision, parse
+from idp.citizens.documents import Row, parse_all
 from idp.citizens.names import clean
 from idp.citizens.numbers import consistency, scheme
 from idp.citizens.numbers.vn import places
+from idp.core.settings import load
 from idp.sandbox.persona_tables import MINORITIES, PROVINCES
 from idp.sandbox.personas import MERGER_DAY, REFERENCE_DAY, Persona, Standing, demo_personas, personas
 
-STANDARD_CLAIMS = {  # OpenID Connect Core 1.0, 5.1, without sub, which is ours, and name, which is full_name
+# OpenID Connect Core 1.0, 5.1, without name, which is full_name, and sub and updated_at, which are the provider's.
+STANDARD_CLAIMS = {
     "given_name",
     "family_name",
     "middle_name",
@@ -29,7 +32,6 @@ STANDARD_CLAIMS = {  # OpenID Connect Core 1.0, 5.1, without sub, which is ours,
     "phone_number",
     "phone_number_verified",
     "address",
-    "updated_at",
 }
 
 DRAWN = personas(42, 2000)
@@ -156,6 +158,19 @@ def test_hard_cases_are_what_their_keys_say_when_looked_up() -> None:
 def test_replacement_is_named_only_when_the_number_was_replaced() -> None:
     for one in EVERYBODY:
         assert (one.replaced_by is not None) is (one.standing is Standing.REPLACED)
+
+
+def test_register_is_told_the_standing_when_it_is_not_current() -> None:
+    assert "register" not in demo("ordinary").document()
+    assert demo("deceased").document()["register"] == {"outcome": "deceased"}
+    assert demo("locked").document()["register"] == {"outcome": "locked"}
+    assert demo("replaced-number").document()["register"] == {"outcome": "replaced", "replaced_by": "927169000111"}
+
+
+def test_everybody_is_imported_when_the_sandbox_reads_the_documents() -> None:
+    settings = load({"IDP_PROFILE": "sandbox", "IDP_ISSUER": "http://127.0.0.1:1"})
+    rows = [Row(one.key, one.document()) for one in EVERYBODY]
+    assert len(parse_all(rows, settings=settings, today=REFERENCE_DAY)) == len(EVERYBODY)
 
 
 def test_keys_are_unique_when_people_are_listed() -> None:
