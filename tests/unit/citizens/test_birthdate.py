@@ -3,18 +3,16 @@
 from datetime import date
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from idp.citizens.birthdate import BirthDate, BirthDateProblem, BirthDateRefused, Precision, from_parts, parse
 
-unhurried = settings(deadline=None)  # the machine may be busy with other tests
 whole = st.dates(min_value=date(1800, 1, 1)).map(lambda day: BirthDate(day.year, day.month, day.day))
 months = st.builds(BirthDate, st.integers(1800, 9999), st.integers(1, 12))
 years = st.builds(BirthDate, st.integers(1800, 9999))
 
 
-@unhurried
 @given(birthdate=whole | months | years)
 def test_iso_reads_back_when_parsed(birthdate: BirthDate) -> None:
     assert parse(birthdate.iso()) == birthdate
@@ -99,7 +97,6 @@ def test_parse_refuses_when_the_text_is_no_iso_date(text: str) -> None:
         parse(text)
 
 
-@unhurried
 @given(text=st.text())
 def test_parse_answers_or_refuses_when_anything_comes(text: str) -> None:
     try:

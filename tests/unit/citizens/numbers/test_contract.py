@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import date
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from idp.citizens.numbers import (
@@ -18,7 +18,6 @@ from idp.citizens.numbers import (
     scheme,
 )
 
-unhurried = settings(deadline=None)  # the machine may be busy with other tests
 TODAY = date(2026, 3, 1)
 
 
@@ -181,7 +180,6 @@ def test_canonical_refuses_when_the_length_is_impossible(sample: Sample, text: s
 
 
 @each_sample
-@unhurried
 @given(text=st.text())
 def test_canonical_answers_or_refuses_when_anything_is_typed(sample: Sample, text: str) -> None:
     numbers = scheme_of(sample)
@@ -202,7 +200,6 @@ def test_refusal_does_not_repeat_the_text_when_printed(sample: Sample) -> None:
 
 
 @each_sample
-@unhurried
 @given(data=st.data())
 def test_reading_never_fails_when_one_sign_is_mistyped(sample: Sample, data: st.DataObject) -> None:
     numbers = scheme_of(sample)

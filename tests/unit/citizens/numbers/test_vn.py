@@ -4,13 +4,12 @@ import re
 from datetime import date
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from idp.citizens.numbers import Finding, Gender, NumberProblem, NumberUnreadable, scheme
 from idp.citizens.numbers.vn import place, places, prefix_for_tests
 
-unhurried = settings(deadline=None)  # the machine may be busy with other tests
 STRICT = scheme("vn-pin", test_numbers=False)
 LENIENT = scheme("vn-pin", test_numbers=True)
 
@@ -46,7 +45,6 @@ def test_reading_is_well_formed_when_the_code_is_assigned(century_and_sex: int) 
         assert not reading.test_number
 
 
-@unhurried
 @given(code=assigned, tail=rest)
 def test_reading_has_no_finding_when_any_digits_follow_an_assigned_code(code: str, tail: str) -> None:
     assert STRICT.read(code + tail, on=None).findings == ()
@@ -156,7 +154,6 @@ def test_canonical_says_why_when_the_text_cannot_be_a_number(typed: str, reason:
     assert refusal.value.reason is reason
 
 
-@unhurried
 @given(
     code=assigned, tail=rest, gaps=st.lists(st.sampled_from(["", " ", ".", "-", "\u00a0"]), min_size=12, max_size=12)
 )
