@@ -1,6 +1,7 @@
 """A scripted provider, a portal that uses it, and a citizen's browser between them."""
 
 from collections.abc import Iterator
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -40,22 +41,19 @@ class Browser:
         return self.portal.get("/").text
 
 
-def make_app(provider: ScriptedProvider, **settings: object) -> Flask:
+def make_app(provider: ScriptedProvider, **settings: Any) -> Flask:
     """Make a portal of one open page and two guarded ones."""
     app = Flask("portal")
     app.secret_key = "key-of-the-test"
-    login = AgencyLogin(
-        app,
-        **{
-            "issuer": provider.issuer,
-            "client_id": "portal",
-            "client_secret": "secret-of-the-test",
-            "redirect_uri": "http://127.0.0.1/signin/callback",
-            "post_logout_redirect_uri": "http://127.0.0.1/signed-out",
-            "timeout": 0.5,
-            **settings,
-        },
-    )
+    ordinary: dict[str, Any] = {
+        "issuer": provider.issuer,
+        "client_id": "portal",
+        "client_secret": "secret-of-the-test",
+        "redirect_uri": "http://127.0.0.1/signin/callback",
+        "post_logout_redirect_uri": "http://127.0.0.1/signed-out",
+        "timeout": 0.5,
+    }
+    login = AgencyLogin(app, **(ordinary | settings))
     app.extensions["login"] = login
     app.add_url_rule("/", "home", lambda: login.person.sub if login.person else "")
     app.add_url_rule("/page", "page", login.login_required()(lambda: "page"), methods=["GET", "POST"])

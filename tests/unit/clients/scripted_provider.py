@@ -45,7 +45,6 @@ class ScriptedProvider:
         app.post("/token")(self._token)
         app.get("/userinfo")(self._userinfo)
         self._server = make_server("127.0.0.1", 0, app, threaded=True)
-        self._server.daemon_threads = True
         self.issuer = f"http://127.0.0.1:{self._server.server_port}"
         self._thread = threading.Thread(target=self._server.serve_forever)
         self._release = threading.Event()

@@ -1,5 +1,6 @@
 """The two sample portals and their registrations."""
 
+import json
 import os
 import signal
 import socket
@@ -8,12 +9,14 @@ import sys
 import time
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 import requests
 from flask import Flask
 
 from clients.portals import Options, etax, library, read_registration
+from idp.agencies import document
 from tests.unit.clients.conftest import Browser
 from tests.unit.clients.scripted_provider import SUB, ScriptedProvider
 
@@ -23,7 +26,7 @@ ROOT = Path(__file__).parents[3]
 
 def make_portal(name: str, provider: ScriptedProvider) -> Flask:
     registration = read_registration(name)
-    return PORTALS[name].create_app(
+    app: Flask = PORTALS[name].create_app(
         Options(
             issuer=provider.issuer,
             public_url=registration["client_uri"].rstrip("/"),
@@ -32,6 +35,7 @@ def make_portal(name: str, provider: ScriptedProvider) -> Flask:
             registration=registration,
         )
     )
+    return app
 
 
 def has_id(page: str, name: str) -> bool:
@@ -113,8 +117,7 @@ def test_redirect_uris_are_the_registered_ones(provider: ScriptedProvider) -> No
         assert provider.authorization_requests[-1]["redirect_uri"] in registration["redirect_uris"]
         location = browser.portal.post("/signout").location
         assert any(
-            requests.utils.quote(uri, safe="") in location or uri in location
-            for uri in registration["post_logout_redirect_uris"]
+            quote(uri, safe="") in location or uri in location for uri in registration["post_logout_redirect_uris"]
         )
 
 
@@ -134,6 +137,13 @@ def test_registration_names_agency_and_purposes_in_three_languages(name: str) ->
         assert all(text.strip() for text in texts(wording))
     assert all(registration[f"client_name#{language}"] for language in ("vi", "en", "fr"))
     assert registration["require_pkce"] is True
+
+
+def test_registrations_are_what_the_provider_accepts() -> None:
+    folder = ROOT / "clients" / "registrations"
+    for file in ("etax.json", "library.json", "mod_auth_openidc/apache-portal.json"):
+        members = json.loads((folder / file).read_text(encoding="utf-8").replace("@PORT@", "8003"))
+        assert document.read(members, source=file, is_sandbox=True).client_id == members["client_id"]
 
 
 def free_port() -> int:

@@ -364,7 +364,12 @@ def test_log_and_page_share_a_reference_and_hold_no_secret(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     seen: list[str] = []
-    provider.sign = lambda claims: seen.append(sign(claims, FOREIGN_KEY)) or seen[-1]  # type: ignore[func-returns-value]
+
+    def forge(claims: dict[str, Any]) -> str:
+        seen.append(sign(claims, FOREIGN_KEY))
+        return seen[-1]
+
+    provider.sign = forge
     authorization_request = browser.begin()
     logged = caplog.text
     callback = browser.answer_of(authorization_request)
