@@ -1,0 +1,114 @@
+"""`idp db`: bring the database to the schema of this version."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy.pool import NullPool
+
+import idp
+from idp.cli.shared import Refused, settings
+from idp.core.database import driver_url, prepare_engine
+
+# Any number, as long as nobody else in this database uses it.
+_LOCK = 5_207_318_404
+
+
+@click.group("db")
+def group() -> None:
+    """The database schema."""
+
+
+@group.command("upgrade")
+def upgrade_command() -> None:
+    """Bring the database to the schema of this version; does nothing when it is there already."""
+    before, after = upgrade(settings().database_url)
+    click.echo(f"schema {after}" + (" (as it was)" if before == after else f", was {before or 'empty'}"))
+
+
+@group.command("current")
+def current_command() -> None:
+    """Show the schema version of the database; exit status 1 when it is not the one of this version."""
+    url = settings().database_url
+    version, newest = current(url), ScriptDirectory.from_config(configuration()).get_current_head()
+    click.echo(f"schema {version or 'empty'}" + ("" if version == newest else f", this version needs {newest}"))
+    if version != newest:
+        raise SystemExit(1)
+
+
+def upgrade(url: str, *, target: str = "head") -> tuple[str | None, str | None]:
+    """Upgrade the database at `url`; return the schema version before and after.
+
+    Processes that try at the same time wait for each other. Raises Refused when the database cannot be reached or is
+    newer than this version.
+    """
+    return _migrate(url, command.upgrade, target)
+
+
+def downgrade(url: str, *, target: str) -> tuple[str | None, str | None]:
+    """Take the database at `url` back to schema `target` ("base" for none); for tests and emergencies."""
+    return _migrate(url, command.downgrade, target)
+
+
+def current(url: str) -> str | None:
+    """Return the schema version of the database at `url`, None when it is empty. Raises Refused."""
+    with _connection(url) as connection:
+        return _version(connection)
+
+
+def configuration(**attributes: Any) -> Config:
+    """Return Alembic's configuration with `attributes` for migrations/env.py."""
+    config = Config()
+    config.set_main_option("script_location", str(_scripts()).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    config.attributes.update(attributes)
+    return config
+
+
+def _migrate(url: str, act: Any, target: str) -> tuple[str | None, str | None]:
+    with _connection(url) as connection:
+        before = _version(connection)
+        known = {script.revision for script in ScriptDirectory.from_config(configuration()).walk_revisions()}
+        if before is not None and before not in known:
+            raise Refused(f"the database has schema {before}, which is newer than this version knows; upgrade LienKet")
+        act(configuration(connection=connection), target)
+        return before, _version(connection)
+
+
+def _version(connection: sa.Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+@contextmanager
+def _connection(url: str) -> Iterator[sa.Connection]:
+    """Yield a connection in one transaction that nobody else upgrades beside."""
+    path = sa.make_url(url).database
+    if url.startswith("sqlite") and path:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+    # Without the time limits of the provider's own connections: an index on a large table takes as long as it takes.
+    engine = sa.create_engine(driver_url(url), poolclass=NullPool)
+    prepare_engine(engine)
+    try:
+        with engine.begin() as connection:
+            if engine.dialect.name == "postgresql":
+                connection.execute(sa.text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+            yield connection
+    except (sa.exc.OperationalError, sa.exc.ProgrammingError) as error:
+        # The driver's words may hold the address with its password; its kind says enough.
+        raise Refused(f"IDP_DATABASE_URL: the database refused ({type(error.orig).__name__})") from error
+    finally:
+        engine.dispose()
+
+
+def _scripts() -> Path:
+    """Return the folder of migrations: inside the package when installed, beside it in a source tree."""
+    package = Path(idp.__file__).parent
+    inside = package / "migrations"
+    return inside if inside.is_dir() else package.parent / "migrations"
