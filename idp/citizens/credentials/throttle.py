@@ -1,0 +1,142 @@
+"""The throttle in front of passwords and one-time codes.
+
+Owns the counting; every attempt is counted before it is judged, in one statement, so that a hundred parallel posts
+get no more guesses than a hundred in a row. Limits from shared security.md, 7 (login.gov; NIST SP 800-63B, 5.2.2).
+
+Who is slowed down:
+
+- PAIR, one account from one address: 1, 2, 4, then 8 seconds from the fourth failure, ten minutes at every tenth,
+  the rest of twelve hours at the fiftieth. Not the account alone: then anybody could lock anybody out with ten
+  guesses, while the person at home keeps their own, empty, counter here.
+- ADDRESS, one address over all accounts: 300 failures in five minutes, so that one machine cannot try one password
+  on everybody. High enough for a mobile operator's shared address; successes do not count.
+- SERIES, one citizen's one-time codes from anywhere: ten minutes at every tenth failure. Whoever gets this far has
+  the password, so here the account itself is guarded.
+- All guesses on one account since its last success are counted with the credential (100 disable it, NIST), which
+  bounds an attacker with many addresses.
+
+Numbers without an account are counted the same way. Keys are HMACs; neither number nor address is stored.
+"""
+
+import ipaddress
+import math
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from idp.citizens.models import CredentialThrottle, insert
+from idp.core.database import Instant, db
+from idp.core.keyring import Keyring, Purpose
+
+DISABLED_AT: Final = 100
+"""Wrong guesses in a row, from anywhere and over any time, that disable a credential."""
+
+_PAUSE: Final = timedelta(minutes=10)
+_IPV6_NETWORK: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One limit: failures are counted in a `window`; `limit` of them block the key until the window ends.
+
+    `delays` maps a number of failures to the pause after it; the last one lasts for all higher numbers. `series`
+    failures, and every multiple of it, pause ten minutes.
+    """
+
+    name: str
+    window: timedelta
+    limit: int
+    delays: tuple[tuple[int, timedelta], ...] = ()
+    series: int | None = None
+
+
+PAIR: Final = Rule(
+    "pair",
+    window=timedelta(hours=12),
+    limit=50,
+    delays=tuple((4 + step, timedelta(seconds=2**step)) for step in range(4)),
+    series=10,
+)
+ADDRESS: Final = Rule("address", window=timedelta(minutes=5), limit=300)
+# Far above what disables the credential: a series of codes never runs into a window.
+SERIES: Final = Rule("series", window=timedelta(days=30), limit=10_000, series=10)
+
+
+def key(rule: Rule, *parts: str, keyring: Keyring) -> str:
+    """Return the row key of `parts` under `rule`, 64 hex digits that lead nowhere without the keyring."""
+    message = "\0".join(("throttle", rule.name, *parts)).encode("utf-8", "surrogatepass")
+    # The index key of numbers: an address or a number is as easily guessed here as there.
+    return keyring.hmac(Purpose.NUMBER_INDEX, message).hex()
+
+
+def network(address: str) -> str:
+    """Return what counts as one address: an IPv4 address, or the /64 of an IPv6 one, since a household has a /64."""
+    try:
+        parsed = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(parsed, ipaddress.IPv4Address):
+        return str(parsed)
+    if parsed.ipv4_mapped is not None:
+        return str(parsed.ipv4_mapped)
+    return str(ipaddress.ip_network((parsed, _IPV6_NETWORK), strict=False))
+
+
+def count(rule: Rule, row_key: str, *, now: datetime) -> int | None:
+    """Count one attempt as a failure; return seconds to wait when it must not be judged, None when it may.
+
+    An attempt while blocked is not counted. The caller commits before judging, and calls `forgive` or `withdraw`
+    in the transaction that writes a success.
+    """
+    row = CredentialThrottle
+    moment = sa.literal(now, Instant())
+    is_over = row.window_ends_at <= moment
+    window_ends_at = now + rule.window
+    expires_at = window_ends_at + _PAUSE
+    failures: sa.ColumnElement[int] = sa.case((is_over, 1), else_=row.failures + 1)
+    ends_at: sa.ColumnElement[Any] = sa.case((is_over, _at(window_ends_at)), else_=row.window_ends_at)
+    statement = insert(row).values(
+        key=row_key, failures=1, window_ends_at=window_ends_at, blocked_until=None, expires_at=expires_at
+    )
+    statement = statement.on_conflict_do_update(
+        index_elements=["key"],
+        set_={
+            "failures": failures,
+            "window_ends_at": ends_at,
+            "blocked_until": _pause(rule, failures, ends_at, now),
+            "expires_at": sa.case((is_over, _at(expires_at)), else_=row.expires_at),
+        },
+        where=sa.or_(row.blocked_until.is_(None), row.blocked_until <= moment),
+    ).returning(row.failures)
+    if db.session.execute(statement).first() is not None:
+        return None
+    until = db.session.execute(sa.select(row.blocked_until).where(row.key == row_key)).scalar_one_or_none()
+    return 1 if until is None else max(1, math.ceil((until - now).total_seconds()))
+
+
+def forgive(row_key: str) -> None:
+    """Forget all failures of a key: the person proved to be who they are."""
+    db.session.execute(sa.delete(CredentialThrottle).where(CredentialThrottle.key == row_key))
+
+
+def withdraw(row_key: str) -> None:
+    """Take back the one attempt that was counted before it turned out right, and nothing of what others did."""
+    row = CredentialThrottle
+    change = sa.update(row).where(row.key == row_key, row.failures > 0)
+    db.session.execute(
+        change.values(failures=row.failures - 1, blocked_until=None), execution_options={"synchronize_session": False}
+    )
+
+
+def _pause(rule: Rule, failures: sa.ColumnElement[int], ends_at: sa.ColumnElement[Any], now: datetime) -> Any:
+    cases: list[tuple[Any, Any]] = [(failures >= rule.limit, ends_at)]
+    if rule.series is not None:
+        cases.append((failures % rule.series == 0, _at(now + _PAUSE)))
+    cases += [(failures >= number, _at(now + delay)) for number, delay in reversed(rule.delays)]
+    return sa.case(*cases, else_=sa.null())
+
+
+def _at(moment: datetime) -> sa.BindParameter[datetime]:
+    return sa.literal(moment, Instant())
