@@ -1,6 +1,7 @@
 """A whole login: what is sent, what is kept, where the citizen ends."""
 
-from urllib.parse import parse_qs, urlsplit
+from base64 import b64decode
+from urllib.parse import parse_qs, unquote_plus, urlsplit
 
 import pytest
 from joserfc import jwt
@@ -133,6 +134,14 @@ def test_client_secret_goes_in_the_header_or_the_body_as_registered(provider: Sc
     Browser(make_app(provider, token_endpoint_auth_method="client_secret_post")).sign_in()
     assert provider.token_requests[-1]["authorization"] == ""
     assert provider.token_requests[-1]["client_secret"] == "secret-of-the-test"
+
+
+def test_odd_secret_arrives_whole_in_the_header(provider: ScriptedProvider) -> None:
+    Browser(make_app(provider, client_secret="a%2Fb+c d:é")).sign_in()
+    scheme, _, value = provider.token_requests[-1]["authorization"].partition(" ")
+    assert scheme == "Basic"
+    client_id, _, secret = b64decode(value).decode().partition(":")
+    assert (unquote_plus(client_id), unquote_plus(secret)) == ("portal", "a%2Fb+c d:é")
 
 
 def test_private_key_jwt_is_for_the_issuer_short_and_used_once(provider: ScriptedProvider) -> None:
