@@ -39,7 +39,7 @@ check: .venv/.dev ## Run the checks that need no server: style, types, import co
 	@$(BIN)/mypy
 	@PYTHONPATH=. $(BIN)/lint-imports --config setup.cfg --no-cache | tail -n +14
 	@$(BIN)/djlint --lint --quiet templates clients
-	@$(BIN)/python -m pytest -q tests/ground/test_catalogues.py
+	@$(BIN)/python -m pytest -q tests/unit/core/test_i18n.py
 
 bench: .venv/.dev ## Measure logins on PostgreSQL with two workers: rate, latencies and CPU for each kind of request.
 	@$(BIN)/python -m tests.bench $(ARGS)

@@ -15,8 +15,10 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
+import granian._signals
+from granian._granian import WorkerSignal
 from granian.constants import HTTPModes, Interfaces, RuntimeModes
 from granian.log import LogLevels
 from granian.server.mp import MPServer, WorkerProcess
@@ -26,7 +28,8 @@ from idp.core import settings
 APPLICATION = "idp.app:create_app"
 DRAIN_SECONDS = 20
 """Longest time from SIGTERM to the end: requests in flight are finished, what still runs then is killed."""
-THREADS = 1
+SPARE_THREADS = 14
+"""Threads of a worker beside those that may wait for a password hash: whatever waits there, these answer the rest."""
 _CANNOT_START = 78  # EX_CONFIG of sysexits.h
 _STOP = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
 
@@ -38,17 +41,19 @@ def serve(*, host: str, port: int, workers: int) -> int:
     reason not to start is one line on stderr. Side effects: listens, forks, and ends all its children.
     """
     try:
-        threads = settings.load().threads or THREADS
+        chosen = settings.load()
     except settings.SettingsRefused as refused:
         for problem in refused.problems:
             _complain(problem)
         return 1
+    threads = chosen.threads or chosen.hash_queue + SPARE_THREADS
     return run(APPLICATION, host=host, port=port, workers=workers, threads=threads)
 
 
 def run(target: str, *, host: str, port: int, workers: int, threads: int) -> int:
     """Serve the WSGI application made by the factory `target` ("module:function"); `serve` for any application."""
-    # From here on a stop is kept for later until the workers stand and granian's handlers are in place.
+    # Blocked for good, here and in every thread and child: one thread fetches them with sigwait. A Python handler can
+    # miss a signal that comes just before its thread goes to sleep on a lock, and then never runs.
     signal.pthread_sigmask(signal.SIG_BLOCK, _STOP)
     try:
         address = _free_address(host, port)
@@ -71,13 +76,13 @@ def run(target: str, *, host: str, port: int, workers: int, threads: int) -> int
         workers=workers,
         blocking_threads=threads,
         # The multi-threaded runtime waits on a condition variable without looking whether it was signalled before,
-        # and then never ends. One runtime thread is joined instead; for one blocking thread it is also cheaper.
+        # and then never ends. The single-threaded one is joined.
         runtime_mode=RuntimeModes.st,
         http=HTTPModes.http1,
         websockets=False,
         respawn_failed_workers=True,
         workers_kill_timeout=DRAIN_SECONDS,
-        log_level=LogLevels.warning,
+        log_level=LogLevels.error,
     )
     sys.stderr.write(f"Listening on http://{host}:{port} ({workers} workers)\n")
     sys.stderr.flush()
@@ -91,14 +96,18 @@ def run(target: str, *, host: str, port: int, workers: int, threads: int) -> int
 
 
 class _Server(MPServer):
-    """granian's own parent process, mended where a signal could be lost."""
+    """granian's own parent process, told to stop by a thread of its own."""
 
     failed = False
 
     def _spawn_workers(self, spawn_target: Callable[..., None], target_loader: Callable[..., Any]) -> None:
         super()._spawn_workers(spawn_target, target_loader)  # type: ignore[no-untyped-call]
-        # Signals were blocked since run(): a child is forked with them blocked, and takes them up in _work.
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP)
+        # Only now: a stop that came meanwhile is still pending.
+        threading.Thread(target=self._wait_for_stop, daemon=True).start()
+
+    def _wait_for_stop(self) -> None:
+        signal.sigwait(_STOP)
+        self.signal_handler_interrupt()  # type: ignore[no-untyped-call]
 
     def _respawn_workers(
         self, workers: list[int], spawn_target: Callable[..., None], target_loader: Callable[..., Any], delay: float = 0
@@ -107,20 +116,17 @@ class _Server(MPServer):
             self.failed = True
             self.signal_handler_interrupt()  # type: ignore[no-untyped-call]
             return
-        signal.pthread_sigmask(signal.SIG_BLOCK, _STOP)
-        try:
-            super()._respawn_workers(workers, spawn_target, target_loader, delay)
-        finally:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP)
+        super()._respawn_workers(workers, spawn_target, target_loader, delay)
 
     def _stop_workers(self) -> None:
         workers: list[WorkerProcess] = list(self.wrks)
         super()._stop_workers()  # type: ignore[no-untyped-call]
-        self.failed = self.failed or any(worker.inner.exitcode == -signal.SIGKILL for worker in workers)
-
-    def signal_handler_reload(self, *arguments: object) -> None:
-        # A closed terminal means the end, not a second start of the workers.
-        self.signal_handler_interrupt()  # type: ignore[no-untyped-call]
+        killed = sum(worker.inner.exitcode == -signal.SIGKILL for worker in workers)
+        if killed:
+            self.failed = True
+            _complain(
+                f"{killed} of {len(workers)} workers did not finish within {DRAIN_SECONDS} seconds and were killed"
+            )
 
 
 class _Loader:
@@ -135,30 +141,59 @@ class _Loader:
         except Exception:
             traceback.print_exc()
             # Every worker would fail in the same way: say so to the parent instead of being started again.
-            os._exit(_CANNOT_START)
+            _exit(_CANNOT_START)
         gc.collect()
         gc.freeze()
         return application
 
 
 def _work(*arguments: Any) -> None:
-    """Run one worker. Until granian takes SIGTERM over, nothing is in flight and the signal may simply end it.
+    """Run one worker, the child of a fork."""
+    stop = _Stop()
+    threading.Thread(target=stop.wait_for_signal, daemon=True).start()
+    threading.Thread(target=stop.wait_for_parent, daemon=True).start()
+    # The only doors granian leaves into a worker.
+    granian._signals.set_sync_signals = stop.stand_ready  # noqa: SLF001
+    MPServer._spawn_wsgi_worker(*arguments)  # noqa: SLF001
 
-    Without this the child keeps the parent's handler from the fork until then: SIGTERM sets a flag nobody reads, and
-    the parent waits forever. SIGINT and SIGHUP stay blocked: a terminal sends them to the whole group, and only the
-    parent shall decide.
+
+class _Stop:
+    """Ends a worker: at once while it is starting, after its requests once it serves.
+
+    It takes the place of granian's own handlers, which a starting worker does not have yet: there it keeps those of
+    the parent from the fork, and SIGTERM sets a flag that nobody reads. SIGINT and SIGHUP stay blocked in a worker: a
+    terminal sends them to the whole group, and only the parent shall decide.
     """
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    MPServer._spawn_wsgi_worker(*arguments)  # noqa: SLF001 - the only door granian leaves into a worker
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._serving: WorkerSignal | None = None
+
+    def stand_ready(self) -> WorkerSignal:
+        """Return the event on which granian finishes its requests and ends."""
+        with self._lock:
+            self._serving = WorkerSignal()
+            return self._serving
+
+    def wait_for_signal(self) -> None:
+        """Stop when the parent, or anybody, asks for it."""
+        signal.sigwait({signal.SIGTERM})
+        with self._lock:
+            if self._serving is None:
+                _exit(0)
+            self._serving.set()
+
+    def wait_for_parent(self) -> None:
+        """Stop when the parent was killed: a worker nobody can reach must not keep the port."""
+        parent = multiprocessing.parent_process()
+        if parent is not None:
+            parent.join()
+            os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os.kill(os.getpid(), signal.SIGTERM)
+def _exit(status: int) -> NoReturn:
+    sys.stderr.flush()
+    os._exit(status)
 
 
 def _free_address(host: str, port: int) -> str:
