@@ -10,6 +10,7 @@ import click
 
 if TYPE_CHECKING:
     from idp.core.settings import Settings
+    from idp.sso.services import Services
 
 USAGE = 2
 
@@ -35,8 +36,8 @@ def settings() -> Settings:
 
 
 @contextmanager
-def services() -> Iterator[Any]:
-    """Yield the services of the application (`idp.app.Services`), inside its context: the ORM's session works."""
+def services() -> Iterator[Services]:
+    """Yield the services of the application, inside its context: the ORM's session works."""
     from idp.app import create_app  # noqa: PLC0415 (costs most of a second, which --help need not pay)
 
     app = create_app()

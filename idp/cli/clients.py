@@ -1,0 +1,133 @@
+"""`idp clients`: register the agencies' clients from documents (docs/client-document.md)."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from idp.agencies import apply as acts
+from idp.agencies.document import ClientDocument, read
+from idp.agencies.reading import DocumentRefused
+from idp.cli.shared import Refused, services
+
+MAX_FILE_BYTES = 1_048_576
+
+
+@click.group("clients")
+def group() -> None:
+    """Register the agencies' clients."""
+
+
+@group.command("apply")
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE...")
+@click.option("--check", is_flag=True, help="Only say what would happen.")
+def apply_command(files: tuple[Path, ...], check: bool) -> None:  # noqa: FBT001 (click's way)
+    """Create or update the client of every document in FILE..., or none of them.
+
+    A file holds one JSON object or a list of them. A secret that is made is shown once, here, and never again.
+    """
+    with services() as given:
+        try:
+            documents = _read(files, is_sandbox=given.settings.is_sandbox)
+            applied = acts.apply(documents, is_sandbox=given.settings.is_sandbox, is_trial=check)
+        except DocumentRefused as refused:
+            raise Refused(*refused.problems) from refused
+    for each in applied:
+        click.echo(f"{each.client_id}\t{each.agency_slug}\t{each.outcome}\tversion {each.version}")
+        # A trial makes identifiers and secrets that nobody will ever have.
+        if each.secret is not None and not check:
+            click.echo(f"client_secret of {each.client_id}: {each.secret}")
+    if check:
+        click.echo("nothing was changed")
+
+
+@group.command("list")
+def list_command() -> None:
+    """List every client: client_id, agency, state, version, name."""
+    with services():
+        for client, agency in acts.all_clients():
+            name = client.document["names"]["vi"]
+            click.echo(f"{client.client_id}\t{agency.slug}\t{client.state}\tversion {client.version}\t{name}")
+
+
+@group.command("suspend")
+@click.argument("client_id")
+def suspend_command(client_id: str) -> None:
+    """Stop CLIENT_ID from being used, within seconds, in every worker."""
+    _act(acts.suspend, client_id, done="suspended", else_="was suspended already")
+
+
+@group.command("resume")
+@click.argument("client_id")
+def resume_command(client_id: str) -> None:
+    """Let the suspended CLIENT_ID be used again."""
+    _act(acts.resume, client_id, done="active", else_="was active already")
+
+
+@group.command("renew-secret")
+@click.argument("client_id")
+def renew_secret_command(client_id: str) -> None:
+    """Make a new secret for CLIENT_ID and show it once; the one before works on for seven days."""
+    with services():
+        try:
+            click.echo(f"client_secret of {client_id}: {acts.renew_secret(client_id)}")
+        except acts.UnknownClient as unknown:
+            raise Refused(f"{client_id}: there is no such client; `idp clients list` shows all") from unknown
+        except acts.ClientWithoutSecret as keyed:
+            raise Refused(f"{client_id}: authenticates with its keys and has no secret") from keyed
+
+
+def _act(act: Callable[[str], bool], client_id: str, *, done: str, else_: str) -> None:
+    with services():
+        try:
+            click.echo(f"{client_id} {done if act(client_id) else else_}")
+        except acts.UnknownClient as unknown:
+            raise Refused(f"{client_id}: there is no such client; `idp clients list` shows all") from unknown
+
+
+def _read(files: tuple[Path, ...], *, is_sandbox: bool) -> list[ClientDocument]:
+    documents: list[ClientDocument] = []
+    problems: list[str] = []
+    for file in files:
+        try:
+            found = list(_members(file))
+        except DocumentRefused as refused:
+            problems.extend(refused.problems)
+            continue
+        for source, members in found:
+            try:
+                documents.append(read(members, source=source, is_sandbox=is_sandbox))
+            except DocumentRefused as refused:
+                problems.extend(refused.problems)
+    if problems:
+        raise DocumentRefused(problems)
+    return documents
+
+
+def _members(file: Path) -> Iterator[tuple[str, Any]]:
+    """Yield each document in `file` with its place, for messages."""
+    try:
+        if file.stat().st_size > MAX_FILE_BYTES:
+            raise DocumentRefused([f"{file}: is larger than {MAX_FILE_BYTES} bytes"])
+        parsed = json.loads(file.read_text("utf-8"), object_pairs_hook=_distinct)
+    except OSError as error:
+        raise DocumentRefused([f"{file}: cannot be read ({error.strerror})"]) from error
+    except json.JSONDecodeError as error:
+        raise DocumentRefused([f"{file}:{error.lineno}:{error.colno}: is not JSON ({error.msg})"]) from error
+    except (ValueError, RecursionError) as error:
+        raise DocumentRefused([f"{file}: is not JSON in UTF-8 with distinct members ({error})"]) from error
+    if isinstance(parsed, list):
+        for number, members in enumerate(parsed):
+            yield f"{file}[{number}]", members
+    else:
+        yield str(file), parsed
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        twice = next(name for name in members if [key for key, _ in pairs].count(name) > 1)
+        raise ValueError(f"{twice} is given twice")
+    return members
