@@ -30,6 +30,7 @@ DRAIN_SECONDS = 20
 """Longest time from SIGTERM to the end: requests in flight are finished, what still runs then is killed."""
 SPARE_THREADS = 14
 """Threads of a worker beside those that may wait for a password hash: whatever waits there, these answer the rest."""
+_REFUSED = 2
 _CANNOT_START = 78  # EX_CONFIG of sysexits.h
 _STOP = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
 
@@ -37,15 +38,16 @@ _STOP = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
 def serve(*, host: str, port: int, workers: int) -> int:
     """Serve the provider on `host`:`port` with so many worker processes until SIGTERM, SIGINT or SIGHUP.
 
-    Returns the exit status: 0 after an orderly stop, 1 when it could not start or a worker had to be killed. Every
-    reason not to start is one line on stderr. Side effects: listens, forks, and ends all its children.
+    Returns the exit status: 0 after an orderly stop, 2 when settings or address are refused before anything starts, 1
+    when the application could not start or a worker had to be killed. Every refusal is one line on stderr.
+    Side effects: listens, forks, and ends all its children.
     """
     try:
         chosen = settings.load()
     except settings.SettingsRefused as refused:
         for problem in refused.problems:
             _complain(problem)
-        return 1
+        return _REFUSED
     threads = chosen.threads or chosen.hash_queue + SPARE_THREADS
     return run(APPLICATION, host=host, port=port, workers=workers, threads=threads)
 
@@ -59,7 +61,7 @@ def run(target: str, *, host: str, port: int, workers: int, threads: int) -> int
         address = _free_address(host, port)
     except OSError as refused:
         _complain(_why_not(refused, host, port))
-        return 1
+        return _REFUSED
     module, _, factory = target.partition(":")
     # Imported once, here: the workers share these pages, and an application that cannot be imported never forks.
     make = getattr(importlib.import_module(module), factory)

@@ -158,7 +158,7 @@ def test_serve_says_so_in_one_line_when_the_port_is_busy(servers: list[Server]) 
         port = other.getsockname()[1]
         servers.append(Server(port))
         message = servers[0].errors()
-    assert servers[0].process.returncode == 1
+    assert servers[0].process.returncode == 2
     assert message == (
         f"idp serve: port {port} on 127.0.0.1 is in use; stop the other program or choose another one with --port\n"
     )
@@ -167,7 +167,7 @@ def test_serve_says_so_in_one_line_when_the_port_is_busy(servers: list[Server]) 
 def test_serve_says_so_when_another_idp_serve_has_the_port(server: Server, servers: list[Server]) -> None:
     servers.append(Server(server.port))
     assert "is in use" in servers[1].errors()
-    assert servers[1].process.returncode == 1
+    assert servers[1].process.returncode == 2
 
 
 def test_serve_gives_up_with_status_1_when_the_application_cannot_start(servers: list[Server]) -> None:
@@ -190,7 +190,7 @@ def test_serve_refuses_before_any_worker_when_a_setting_is_bad() -> None:
         check=False,
         timeout=30,
     )
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert done.stderr.startswith("idp serve: ")
     assert "IDP_ISSUER" in done.stderr
     assert "Listening" not in done.stderr
