@@ -142,7 +142,8 @@ class Query:
     """One statement of the hot path in the SQL both databases share.
 
     Parameters are written `:name`. `{now}` stands for the database's clock and `{after_NAME}` for that clock plus
-    the seconds in parameter `:NAME`; the database, not the worker, decides when one-time things expire.
+    the seconds in parameter `:NAME` (in a `Change` also `{after_first_COLUMN}`); the database, not the worker,
+    decides when one-time things expire.
     """
 
     sql: str
@@ -152,8 +153,9 @@ class Query:
 class Change:
     """Writes of the hot path that stand or fall together, committed as one.
 
-    `first` is one INSERT or UPDATE. When it has `RETURNING`, the parts of `then` run only if it returned a row, and
-    may use its columns: `INSERT ... SELECT {first.column} ... {from_first} WHERE ...`. PostgreSQL gets a single
+    `first` is one INSERT or UPDATE of one row. The parts of `then` are to run only if it touched a row: each says so
+    with the condition `{if_first}`, or takes columns of `returning` by `INSERT ... SELECT {first.column} ...
+    {from_first} WHERE ...`. PostgreSQL gets a single
     statement (a chain of data-modifying CTEs, one round trip); SQLite the same parts inside one `BEGIN IMMEDIATE`.
     """
 
@@ -189,8 +191,8 @@ class _SqliteColumns:
         return f":first_{name}"
 
 
-class _Clock(dict[str, str]):
-    """Answers `{after_NAME}` for any parameter name with the dialect's expression."""
+class _Clock(dict[str, Any]):
+    """Answers `{after_NAME}` with the dialect's expression, for a parameter or (`first_COLUMN`) a returned column."""
 
     def __init__(self, known: Mapping[str, Any], after: str) -> None:
         super().__init__(known)
@@ -199,7 +201,10 @@ class _Clock(dict[str, str]):
     def __missing__(self, name: str) -> str:
         if not name.startswith("after_"):
             raise KeyError(name)
-        return self._after.replace("SECONDS", ":" + name.removeprefix("after_"))
+        seconds = name.removeprefix("after_")
+        if seconds.startswith("first_"):
+            return self._after.replace("SECONDS", str(getattr(self["first"], seconds.removeprefix("first_"))))
+        return self._after.replace("SECONDS", ":" + seconds)
 
 
 class PostgresHotPath:
@@ -224,7 +229,7 @@ class PostgresHotPath:
         return self._execute(sql, parameters)
 
     def _execute(self, sql: str, parameters: Row) -> Row | None:
-        import psycopg
+        import psycopg  # noqa: PLC0415 (the extra `postgres`: absent where SQLite is enough)
 
         try:
             cursor = self._connection().execute(sql, parameters, prepare=True)
@@ -234,8 +239,8 @@ class PostgresHotPath:
             raise DatabaseUnavailable(type(error).__name__) from error
 
     def _connection(self) -> Any:
-        import psycopg
-        from psycopg.rows import dict_row
+        import psycopg  # noqa: PLC0415 (see _execute)
+        from psycopg.rows import dict_row  # noqa: PLC0415
 
         connection = getattr(self._local, "connection", None)
         if connection is None or connection.closed:
@@ -258,7 +263,13 @@ class PostgresHotPath:
 
 
 def _postgres(sql: str) -> str:
-    clock = _Clock({"now": "now()", "first": _PostgresColumns(), "from_first": "FROM first"}, "(now() + make_interval(secs => SECONDS))")
+    known = {
+        "now": "now()",
+        "first": _PostgresColumns(),
+        "from_first": "FROM first",
+        "if_first": "EXISTS (SELECT 1 FROM first)",
+    }
+    clock = _Clock(known, "(now() + make_interval(secs => SECONDS))")
     return _PARAMETER.sub(r"%(\1)s", sql.replace("%", "%%").format_map(clock))
 
 
@@ -266,7 +277,7 @@ def _postgres_change(change: Change) -> str:
     returning = ", ".join(change.returning) or "1 AS done"
     parts = [f"first AS ({change.first} RETURNING {returning})"]
     parts += [f"part{number} AS ({sql})" for number, sql in enumerate(change.then)]
-    return _postgres(f"WITH {', '.join(parts)} SELECT * FROM first")
+    return _postgres(f"WITH {', '.join(parts)} SELECT * FROM first")  # noqa: S608 (constants of the models alone)
 
 
 class SqliteHotPath:
@@ -308,7 +319,8 @@ class SqliteHotPath:
         if rendered is None:
             now = "strftime('%Y-%m-%d %H:%M:%f000', 'now')"
             after = "strftime('%Y-%m-%d %H:%M:%f000', 'now', '+' || SECONDS || ' seconds')"
-            clock = _Clock({"now": now, "first": _SqliteColumns(), "from_first": ""}, after)
+            known = {"now": now, "first": _SqliteColumns(), "from_first": "", "if_first": "1 = 1"}
+            clock = _Clock(known, after)
             rendered = self._sql[sql] = sql.format_map(clock)
         return rendered
 

@@ -84,7 +84,9 @@ PROMPT_INVALID = _request("PR-107", "invalid_request", "prompt is unknown, or co
 MAX_AGE_INVALID = _request("PR-108", "invalid_request", "max_age must be a whole number of seconds")
 CLAIMS_INVALID = _request("PR-109", "invalid_request", "claims must be a JSON object as in OpenID Connect Core 5.5")
 CHALLENGE_MISSING = _request("PR-110", "invalid_request", "PKCE is required: code_challenge is missing")
-CHALLENGE_INVALID = _request("PR-111", "invalid_request", "code_challenge must be 43 base64url characters with method S256")
+CHALLENGE_INVALID = _request(
+    "PR-111", "invalid_request", "code_challenge must be an S256 challenge: 43 base64url signs"
+)
 REQUEST_OBJECT_UNSUPPORTED = _request("PR-112", "request_not_supported", "Request objects are not supported")
 REQUEST_URI_UNSUPPORTED = _request("PR-113", "request_uri_not_supported", "request_uri is not supported")
 HINT_INVALID = _request("PR-114", "invalid_request", "id_token_hint is not an ID token issued here for this client")
@@ -100,7 +102,9 @@ DENIED = _request("PR-124", "access_denied", "The citizen declined")
 FORM_INVALID = _request("PR-201", "invalid_request", "The request must be a single well-formed form in the body")
 CLIENT_UNAUTHENTICATED = _request("PR-202", "invalid_client", "Client authentication failed", 401)
 GRANT_TYPE_UNSUPPORTED = _request("PR-203", "unsupported_grant_type", "This grant_type is not supported")
-GRANT_TYPE_NOT_REGISTERED = _request("PR-204", "unauthorized_client", "This grant_type is not registered for the client")
+GRANT_TYPE_NOT_REGISTERED = _request(
+    "PR-204", "unauthorized_client", "The client is not registered for this grant_type"
+)
 CODE_MISSING = _request("PR-205", "invalid_request", "code is missing")
 CODE_REFUSED = _request("PR-206", "invalid_grant", "The code is unknown, expired, used, or bound to another request")
 VERIFIER_REFUSED = _request("PR-207", "invalid_grant", "code_verifier does not match the code_challenge")

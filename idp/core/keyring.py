@@ -21,6 +21,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 KEY_BYTES = 32
 _NONCE_BYTES = 12
+# Fewer different bytes than this in 32 are a placeholder, not a key.
+_LEAST_VARIETY = 8
 _VERSION = "v1"
 
 
@@ -62,7 +64,7 @@ class Place:
 
     def bound(self, key_id: str) -> bytes:
         """Return the additional data that AES-GCM authenticates beside the value."""
-        return "|".join((self.table, self.column, self.row, key_id)).encode()
+        return f"{self.table}|{self.column}|{self.row}|{key_id}".encode()
 
 
 class Keyring:
@@ -164,7 +166,12 @@ def _read(path: Path, *, is_production: bool) -> tuple[Key, ...]:
             key = Key(key_id, _decode(material.strip()))
         except ValueError:
             raise KeyringRefused(f"{path}:{number}: expected a line `KEY-ID BASE64URL`") from None
-        if not key_id.isalnum() or key_id in keys or len(key.material) != KEY_BYTES or len(set(key.material)) < 8:
+        if (
+            not key_id.isalnum()
+            or key_id in keys
+            or len(key.material) != KEY_BYTES
+            or len(set(key.material)) < _LEAST_VARIETY
+        ):
             raise KeyringRefused(f"{path}:{number}: needs a new key id and {KEY_BYTES} random bytes")
         keys[key_id] = key
     if not keys:

@@ -26,8 +26,9 @@ class AuthorizationCode(Model):
     scope: Mapped[str] = mapped_column(sa.Text)
     claims: Mapped[str] = mapped_column(sa.Text, doc="Claim names agreed for UserInfo")
     id_token_claims: Mapped[str] = mapped_column(sa.Text, doc="Claim names agreed for the ID token")
-    acr: Mapped[str] = mapped_column(sa.String(8))
+    acr: Mapped[str] = mapped_column(sa.String(16))
     amr: Mapped[str] = mapped_column(sa.String(64))
+    token_lifetime: Mapped[int] = mapped_column(sa.Integer, doc="Seconds the tokens bought with it live")
     auth_time: Mapped[datetime] = mapped_column(Instant)
     expires_at: Mapped[datetime] = mapped_column(Instant, index=True)
     used_at: Mapped[datetime | None] = mapped_column(Instant)
@@ -46,7 +47,7 @@ class AccessToken(Model):
     sub: Mapped[str] = mapped_column(sa.String(64))
     scope: Mapped[str] = mapped_column(sa.Text)
     claims: Mapped[str] = mapped_column(sa.Text)
-    acr: Mapped[str] = mapped_column(sa.String(8))
+    acr: Mapped[str] = mapped_column(sa.String(16))
     issued_at: Mapped[datetime] = mapped_column(Instant)
     expires_at: Mapped[datetime] = mapped_column(Instant, index=True)
     revoked_at: Mapped[datetime | None] = mapped_column(Instant)
@@ -59,33 +60,60 @@ EXPIRING = (
     ("access_token", "expires_at", 3_600),
 )
 
-# The session must still be open when the code is written: a sign-out in another tab wins.
-ISSUE_CODE = Change(
-    first="""
+_OF_SESSION = "FROM sso_session s WHERE s.id = :session_id AND "
+
+_INSERT_CODE = (
+    """
     INSERT INTO authorization_code (digest, client_id, citizen_id, session_id, sub, redirect_uri, code_challenge,
-        nonce, scope, claims, id_token_claims, acr, amr, auth_time, expires_at)
-    SELECT :digest, :client_id, s.citizen_id, s.id, :sub, :redirect_uri, :code_challenge,
-        CAST(:nonce AS text), :scope, :claims, :id_token_claims, :acr, s.amr, s.authenticated_at, {after_lifetime}
-    FROM sso_session s WHERE s.id = :session_id AND s.ended_at IS NULL
-    """,
-    returning=("client_id", "citizen_id", "session_id"),
-    then=(
-        "INSERT INTO disclosure (id, at, citizen_id, client_id, session_id, basis, claims, acr) "
-        "SELECT :disclosure_id, {now}, {first.citizen_id}, {first.client_id}, {first.session_id}, "
-        ":basis, :disclosed, :acr {from_first}",
-        INSERT_EVENT + "SELECT :event_id, {now}, :event_name, {first.citizen_id}, {first.client_id}, "
-        "{first.session_id}, 'done', CAST(:reference AS text) {from_first}",
-    ),
+        nonce, scope, claims, id_token_claims, acr, amr, token_lifetime, auth_time, expires_at)
+    SELECT :digest, :client_id, s.citizen_id, s.id, :sub, :redirect_uri, :code_challenge, CAST(:nonce AS text),
+        :scope, :claims, :id_token_claims, :acr, s.amr, :token_lifetime, s.authenticated_at, {after_lifetime}
+    """
+    + _OF_SESSION
 )
+
+_DISCLOSE = (
+    "INSERT INTO disclosure (id, at, citizen_id, client_id, session_id, basis, claims, acr) "
+    "SELECT :disclosure_id, {now}, s.citizen_id, :client_id, s.id, :basis, :disclosed, :acr "
+    + _OF_SESSION
+    + "{if_first}"
+)
+
+_EVENT = (
+    INSERT_EVENT
+    + "SELECT :event_id, {now}, :event_name, s.citizen_id, :client_id, s.id, 'done', CAST(:reference AS text) "
+    + _OF_SESSION
+    + "{if_first}"
+)
+
+# The session must still be open when the code is written: a sign-out in another tab wins.
+ISSUE_CODE = Change(first=_INSERT_CODE + "s.ended_at IS NULL", then=(_DISCLOSE, _EVENT))
 
 # The same, and the session's idle life moves on (only once it is noticeably used up).
 ISSUE_CODE_AND_TOUCH = Change(
     first=ISSUE_CODE.first,
-    returning=ISSUE_CODE.returning,
     then=(
         *ISSUE_CODE.then,
-        "UPDATE sso_session SET idle_expires_at = {after_idle} WHERE id = :session_id",
+        "UPDATE sso_session SET idle_expires_at = {after_idle} WHERE id = :session_id AND {if_first}",
     ),
+)
+
+# The same at the end of pages: only one of two resumed tabs or clicks writes the code. `:replaced` is the code that a
+# first finish wrote and that was spent unused because the browser never received it; empty for the first finish.
+ISSUE_CODE_AFTER_PAGES = Change(
+    first="""
+    UPDATE interaction SET finished_at = {now}, code_digest = :digest
+    WHERE id = :interaction_id AND (finished_at IS NULL OR code_digest = :replaced)
+        AND EXISTS (SELECT 1 FROM sso_session s WHERE s.id = :session_id AND s.ended_at IS NULL)
+    """,
+    then=(_INSERT_CODE + "{if_first}", _DISCLOSE, _EVENT),
+)
+
+# Takes back a code that was written but never redeemed.
+WITHDRAW_CODE = Change(
+    first="""
+    UPDATE authorization_code SET used_at = {now} WHERE digest = :digest AND used_at IS NULL AND expires_at > {now}
+    """
 )
 
 # Spends the code whatever else the request says, so that no second try is possible; the token is written only when
@@ -94,6 +122,7 @@ SPEND_CODE = Change(
     first="""
     UPDATE authorization_code SET used_at = {now}
     WHERE digest = :code_digest AND client_id = :client_id AND used_at IS NULL AND expires_at > {now}
+        AND EXISTS (SELECT 1 FROM sso_session s WHERE s.id = session_id AND s.ended_at IS NULL)
     """,
     returning=(
         "client_id",
@@ -109,6 +138,7 @@ SPEND_CODE = Change(
         "acr",
         "amr",
         "auth_time",
+        "token_lifetime",
         "redirect_uri = :redirect_uri AND code_challenge = :challenge AS bound",
     ),
     then=(
@@ -116,8 +146,7 @@ SPEND_CODE = Change(
         INSERT INTO access_token (digest, code_digest, client_id, citizen_id, session_id, sub, scope, claims, acr,
             issued_at, expires_at)
         SELECT :token_digest, :code_digest, {first.client_id}, {first.citizen_id}, {first.session_id}, {first.sub},
-            {first.scope}, {first.claims}, {first.acr}, {now},
-            CASE WHEN {first.acr} = 'loa1' THEN {after_lifetime} ELSE {after_lifetime_high} END
+            {first.scope}, {first.claims}, {first.acr}, {now}, {after_first_token_lifetime}
         {from_first} WHERE {first.bound}
         """,
         INSERT_EVENT + "SELECT :event_id, {now}, :event_name, {first.citizen_id}, {first.client_id}, "
@@ -134,7 +163,10 @@ REVOKE_REPLAYED = Change(
     """,
     returning=("client_id", "citizen_id", "session_id"),
     then=(
-        "UPDATE access_token SET revoked_at = {now} WHERE code_digest = :code_digest AND revoked_at IS NULL",
+        """
+        UPDATE access_token SET revoked_at = {now}
+        WHERE code_digest = :code_digest AND revoked_at IS NULL AND {if_first}
+        """,
         INSERT_EVENT + "SELECT :event_id, {now}, :event_name, {first.citizen_id}, {first.client_id}, "
         "{first.session_id}, 'revoked', CAST(:reference AS text) {from_first}",
     ),
@@ -143,8 +175,11 @@ REVOKE_REPLAYED = Change(
 READ_TOKEN = Query(
     """
     SELECT t.sub, t.scope, t.claims, t.client_id, t.citizen_id, z.profile, z.updated_at
-    FROM access_token t JOIN citizen z ON z.id = t.citizen_id
-    WHERE t.digest = :digest AND t.revoked_at IS NULL AND t.expires_at > {now} AND z.state = 'active'
+    FROM access_token t
+    JOIN citizen z ON z.id = t.citizen_id
+    JOIN sso_session s ON s.id = t.session_id
+    WHERE t.digest = :digest AND t.revoked_at IS NULL AND t.expires_at > {now}
+        AND z.state = 'active' AND s.ended_at IS NULL
     """
 )
 

@@ -1,4 +1,1 @@
-"""Running the provider: what keeps it well without anybody signing in.
-
-Owns housekeeping of expired rows. Leaves what expires, and when, to the `models` of each room (`EXPIRING`).
-"""
+"""Operations: health, readiness and housekeeping. Owns nothing about people or protocol."""

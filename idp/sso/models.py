@@ -45,6 +45,7 @@ class Interaction(Model):
     authenticated_at: Mapped[datetime | None] = mapped_column(Instant)
     selected_at: Mapped[datetime | None] = mapped_column(Instant)
     agreed_at: Mapped[datetime | None] = mapped_column(Instant)
+    denied_at: Mapped[datetime | None] = mapped_column(Instant)
     code_digest: Mapped[bytes | None] = mapped_column(sa.LargeBinary(32), doc="The code it ended with")
     finished_at: Mapped[datetime | None] = mapped_column(Instant)
     created_at: Mapped[datetime] = mapped_column(Instant)
@@ -76,7 +77,7 @@ class Disclosure(Model):
     session_id: Mapped[UUID] = mapped_column(sa.Uuid, index=True)
     basis: Mapped[str] = mapped_column(sa.String(16))
     claims: Mapped[str] = mapped_column(sa.Text)
-    acr: Mapped[str] = mapped_column(sa.String(8))
+    acr: Mapped[str] = mapped_column(sa.String(16))
 
     __table_args__ = (sa.Index("ix_disclosure_citizen_id_at", "citizen_id", "at"),)
 
@@ -93,7 +94,7 @@ STANDING = Query(
     SELECT s.id AS session_id, s.citizen_id, s.authenticated_at, s.level, s.amr, s.opened_at,
            s.idle_expires_at, s.expires_at, {now} AS now,
            z.state, z.proofing, z.registry_status, z.registry_checked_at, z.registry_asked_at,
-           c.claims AS agreed_claims, p.sub
+           c.claims AS agreed_claims, c.basis AS agreed_basis, p.sub
     FROM sso_session s
     JOIN citizen z ON z.id = s.citizen_id
     LEFT JOIN consent c ON c.citizen_id = s.citizen_id AND c.client_id = :client

@@ -1,0 +1,82 @@
+"""The factory: settings -> keyring and database -> services -> blueprints. Nothing is decided here."""
+
+from datetime import timedelta
+from pathlib import Path
+
+from flask import Flask
+from jinja2 import ChoiceLoader, FileSystemLoader, PackageLoader, PrefixLoader
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from idp.agencies.clients import ClientDirectory
+from idp.citizens.registry import registry
+from idp.core import keyring, settings, web
+from idp.core import logging as core_logging
+from idp.core.database import db, driver_url, engine_options, hot_path, prepare_engine
+from idp.core.keyring import Purpose
+from idp.core.limits import limiter
+from idp.core.settings import Settings
+from idp.keys.ring import SigningKeys
+from idp.oidc import views as oidc_views
+from idp.ops import views as ops_views
+from idp.sso import views as sso_views
+from idp.sso.services import Services
+
+_HERE = Path(__file__).resolve().parent
+_ASSET_LIFE = timedelta(days=365)
+
+
+def create_app(chosen: Settings | None = None) -> Flask:
+    """Return the provider as a WSGI application.
+
+    Reads the settings from file and environment unless given. Raises SettingsRefused or KeyringRefused rather than
+    start in an unsafe state. Touches the database only when the first request needs it.
+    """
+    chosen = chosen or settings.load()
+    core_logging.configure(chosen.log_level)
+    app = Flask("idp", root_path=str(_HERE), static_folder="static/assets", static_url_path="/static")
+    # Flask's own session stays off: no SECRET_KEY, no cookie that nobody asked for.
+    app.config.update(
+        SQLALCHEMY_DATABASE_URI=driver_url(chosen.database_url),
+        SQLALCHEMY_ENGINE_OPTIONS=engine_options(chosen.database_url),
+        SEND_FILE_MAX_AGE_DEFAULT=_ASSET_LIFE,
+    )
+    app.jinja_env.loader = ChoiceLoader(
+        [
+            FileSystemLoader(templates_directory()),
+            PrefixLoader({"govuk_frontend_jinja": PackageLoader("govuk_frontend_jinja")}),
+        ]
+    )
+    db.init_app(app)
+    with app.app_context():
+        prepare_engine(db.engine)
+    app.extensions[web.EXTENSION] = _services(chosen)
+    web.install(
+        app, chosen, machine_paths=oidc_views.MACHINE_PATHS | ops_views.PATHS, machine_error=oidc_views.machine_error
+    )
+    for blueprint in (oidc_views.blueprint, sso_views.blueprint, ops_views.blueprint):
+        app.register_blueprint(blueprint)
+    if chosen.proxy_hops:
+        app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
+            app.wsgi_app, x_for=chosen.proxy_hops, x_proto=chosen.proxy_hops, x_host=0, x_port=0, x_prefix=0
+        )
+    return app
+
+
+def _services(chosen: Settings) -> Services:
+    keys = keyring.load(chosen.secrets_dir, is_production=not chosen.is_sandbox)
+    path = hot_path(chosen.database_url)
+    return Services(
+        settings=chosen,
+        keyring=keys,
+        hot_path=path,
+        clients=ClientDirectory(path),
+        signing_keys=SigningKeys(path, keys),
+        registry=registry(chosen.registry, keyring=keys),
+        limiter=limiter(path, chosen.valkey_url, secret=keys.key(Purpose.LOG).material),
+    )
+
+
+def templates_directory() -> Path:
+    """Return where the templates are: in the package once installed, beside it in a checkout."""
+    installed = _HERE / "templates"
+    return installed if installed.is_dir() else _HERE.parent / "templates"

@@ -1,0 +1,61 @@
+"""Reading what a browser or portal sent: parameters from a query string or a form, strictly.
+
+Owns the refusal of what no honest sender produces (bytes that are not UTF-8, control characters, hundreds of
+fields) before any other code sees it, and remembers which parameters came twice. Leaves their meaning to `oidc`.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from urllib.parse import parse_qsl
+
+MOST_FIELDS = 100
+LONGEST_QUERY = 8_192
+LONGEST_FORM = 65_536
+_CONTROL = frozenset(chr(code) for code in (*range(0x20), 0x7F))
+
+
+class MalformedParameters(ValueError):
+    """The text is not a well-formed set of parameters; it holds nothing of the text itself."""
+
+
+@dataclass(frozen=True)
+class Parameters(Mapping[str, str]):
+    """Parameters by name; one given twice is in `repeated` and has its first value here.
+
+    An empty value counts as absent (RFC 6749, 3.1).
+    """
+
+    values_by_name: Mapping[str, str]
+    repeated: frozenset[str]
+
+    def __getitem__(self, name: str) -> str:
+        return self.values_by_name[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.values_by_name)
+
+    def __len__(self) -> int:
+        return len(self.values_by_name)
+
+
+NOTHING = Parameters({}, frozenset())
+
+
+def read(encoded: bytes) -> Parameters:
+    """Return the parameters in `application/x-www-form-urlencoded` bytes. Raises MalformedParameters."""
+    if not encoded:
+        return NOTHING
+    try:
+        text = encoded.decode("ascii")
+        pairs = parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=MOST_FIELDS)
+    except ValueError as error:
+        raise MalformedParameters(type(error).__name__) from None
+    values: dict[str, str] = {}
+    repeated = set()
+    for name, value in pairs:
+        if not _CONTROL.isdisjoint(name) or not _CONTROL.isdisjoint(value):
+            raise MalformedParameters("control character")
+        if name in values:
+            repeated.add(name)
+        values.setdefault(name, value)
+    return Parameters({name: value for name, value in values.items() if value}, frozenset(repeated))

@@ -1,0 +1,356 @@
+"""The edge: what every request passes and every answer carries.
+
+Owns reading parameters from Flask's request, cookies, security headers with the per-transaction `form-action`,
+the language of a page, and turning failures into pages. Leaves routes to the rooms' `views` and JSON errors to
+`oidc.views`. Headers and limits: security.md, 7.
+"""
+
+import json
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import flask
+from flask import Flask, Request, Response, g, render_template, request  # noqa: TID251 (the edge alone keeps g)
+from sqlalchemy.exc import OperationalError
+from werkzeug.exceptions import HTTPException
+
+from idp.core import errors, i18n, parameters
+from idp.core.database import DatabaseUnavailable
+from idp.core.errors import Entry, Failure
+from idp.core.ids import new_reference
+from idp.core.logging import set_reference
+from idp.core.parameters import MalformedParameters, Parameters
+from idp.core.settings import Settings
+
+log = logging.getLogger("idp.web")
+
+_PAGE_POLICY = (
+    "default-src 'none'; style-src 'self'; img-src 'self' data:; font-src 'self'; form-action 'self'{origin}; "
+    "base-uri 'none'; frame-ancestors 'none'; object-src 'none'; require-trusted-types-for 'script'"
+)
+_DATA_POLICY = "default-src 'none'; frame-ancestors 'none'"
+_COMMON_HEADERS = (
+    ("X-Content-Type-Options", "nosniff"),
+    ("Referrer-Policy", "no-referrer"),
+    ("X-Frame-Options", "DENY"),
+    ("Cross-Origin-Opener-Policy", "same-origin"),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+)
+_PAGE_HEADERS = (
+    ("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
+    ("Vary", "Cookie"),
+)
+_STRICT_TRANSPORT = ("Strict-Transport-Security", "max-age=63072000; includeSubDomains; preload")
+EXTENSION = "lienket"
+LANGUAGE_COOKIE = "lang"
+_LONGEST_HEADERS = 16_384
+_ENTRIES_BY_STATUS = {
+    404: errors.NOT_FOUND,
+    405: errors.METHOD_NOT_ALLOWED,
+    413: errors.REQUEST_TOO_LARGE,
+    431: errors.REQUEST_TOO_LARGE,
+}
+# Balancers ask a worker by its own address.
+_ANY_HOST = frozenset({"/healthz", "/readyz"})
+
+
+@dataclass(frozen=True, slots=True)
+class Back:
+    """The way back to the portal from an error page: a small form of ours, or a link from the client's record."""
+
+    kind: str
+    url: str
+    agency: str
+    csrf: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Language:
+    """One entry of the language switch."""
+
+    code: str
+    label: str
+    url: str
+    current: bool
+
+
+# --- reading ----------------------------------------------------------------------------------------------------
+
+
+def query_parameters() -> Parameters:
+    """Return the parameters of the query string. Raises Failure MALFORMED_REQUEST or REQUEST_TOO_LARGE."""
+    raw: bytes = request.query_string
+    if len(raw) > parameters.LONGEST_QUERY:
+        raise Failure(errors.REQUEST_TOO_LARGE)
+    try:
+        return parameters.read(raw)
+    except MalformedParameters:
+        raise Failure(errors.MALFORMED_REQUEST) from None
+
+
+def form_parameters() -> Parameters:
+    """Return the parameters of a form body. Raises Failure MALFORMED_REQUEST or REQUEST_TOO_LARGE.
+
+    A query string beside the form is refused: two places for one parameter invite parameter pollution.
+    """
+    if request.query_string:
+        raise Failure(errors.MALFORMED_REQUEST)
+    if (request.content_length or 0) > parameters.LONGEST_FORM:
+        raise Failure(errors.REQUEST_TOO_LARGE)
+    body: bytes = request.get_data()
+    if body and request.mimetype != "application/x-www-form-urlencoded":
+        raise Failure(errors.MALFORMED_REQUEST)
+    try:
+        return parameters.read(body)
+    except MalformedParameters:
+        raise Failure(errors.MALFORMED_REQUEST) from None
+
+
+def extension() -> object:
+    """Return what the factory put under our name on the application that serves this request."""
+    return flask.current_app.extensions[EXTENSION]
+
+
+def reference() -> str:
+    """Return the reference of this request, as its log line and its error page carry it."""
+    value: str = g.reference
+    return value
+
+
+def remote_address() -> str:
+    """Return the address of the browser, as the one trusted proxy says it if there is one."""
+    return request.remote_addr or ""
+
+
+# --- cookies ----------------------------------------------------------------------------------------------------
+
+
+def cookie_name(name: str, settings: Settings) -> str:
+    """Return the name of a cookie of ours: `__Host-` wherever the issuer is https (RFC 6265bis, 4.1.3.2)."""
+    return f"__Host-{name}" if settings.is_https else name
+
+
+def set_cookie(response: Response, name: str, value: str, settings: Settings, *, max_age: int | None = None) -> None:
+    """Put a cookie of ours on the answer: HttpOnly, SameSite=Lax, Secure on https, no Domain."""
+    response.set_cookie(
+        cookie_name(name, settings),
+        value,
+        max_age=max_age,
+        path="/",
+        secure=settings.is_https,
+        httponly=True,
+        samesite="Lax",
+    )
+
+
+def drop_cookie(response: Response, name: str, settings: Settings) -> None:
+    """Tell the browser to forget a cookie of ours."""
+    set_cookie(response, name, "", settings, max_age=0)
+
+
+# --- pages ------------------------------------------------------------------------------------------------------
+
+
+def render(template: str, *, status: int = 200, form_action: str | None = None, **context: Any) -> Response:
+    """Return a page. `form_action` is the portal's origin that a form on it may lead to, besides ourselves."""
+    g.form_action = form_action
+    return flask.make_response(render_template(template, **context), status)
+
+
+def see_other(location: str) -> Response:
+    """Return a redirect with 303, so that a form's body with a password is never sent on (RFC 9700, 4.12)."""
+    return Response(status=303, headers={"Location": location})
+
+
+def prefer_languages(ui_locales: tuple[str, ...]) -> None:
+    """Say which languages the portal asked for; what the person chose on our pages goes first."""
+    g.ui_locales = ui_locales
+
+
+def current_language() -> str:
+    """Return the language of the page being served. The browser's own header is not asked: a phone set up in
+    English by a shop must not greet a farmer in English; the switch stands on every page."""
+    if "language" not in g:
+        g.language = i18n.negotiate(
+            chosen=g.get("chosen_language"),
+            cookie=request.cookies.get(LANGUAGE_COOKIE),
+            ui_locales=g.get("ui_locales", ()),
+        )
+    language: str = g.language
+    return language
+
+
+def translate(message: str, **values: object) -> str:
+    """Return the text of `message` in the language of the page being served."""
+    return i18n.translate(current_language(), message, **values)
+
+
+def error_page(entry: Entry, *, reference: str, back: Back | None = None, form_action: str | None = None) -> Response:
+    """Return the page of a catalogue entry with its code and the reference of this request."""
+    return render(
+        "errors/error.html",
+        status=entry.status,
+        form_action=form_action,
+        title=translate(f"error.{entry.code}.title"),
+        message=translate(f"error.{entry.code}.message"),
+        advice=translate(f"error.{entry.code}.advice"),
+        code=entry.code,
+        reference=reference,
+        back=back,
+    )
+
+
+def json_answer(document: Mapping[str, Any], status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """Return a JSON document for a portal, never cached."""
+    response = Response(json.dumps(document, ensure_ascii=False), status, mimetype="application/json")
+    if headers:
+        response.headers.update(headers)
+    return response
+
+
+# --- installation -----------------------------------------------------------------------------------------------
+
+
+class _Request(Request):
+    max_content_length = parameters.LONGEST_FORM
+    max_form_parts = parameters.MOST_FIELDS
+
+
+def install(
+    app: Flask, settings: Settings, *, machine_paths: frozenset[str], machine_error: Callable[[Entry], Response]
+) -> None:
+    """Put the edge on `app`: checks before, headers after, pages for failures.
+
+    `machine_paths` are answered to programs: their failures go to `machine_error`, which makes JSON of them.
+    """
+    app.request_class = _Request
+    _install_pages(app, settings)
+    _install_checks(app, settings)
+    _install_headers(app, settings)
+    _install_failures(app, machine_paths, machine_error)
+
+
+def _install_pages(app: Flask, settings: Settings) -> None:
+    assets = json.loads((Path(app.root_path) / "static" / "manifest.json").read_text("utf-8"))
+    asset_urls = {name: f"/static/{entry['file']}" for name, entry in assets.items()}
+    app.jinja_env.add_extension("jinja2.ext.i18n")
+    text, counted_text = i18n.gettext_callables(current_language)
+    app.jinja_env.install_gettext_callables(text, counted_text, newstyle=True)  # type: ignore[attr-defined]
+    app.jinja_env.globals.update(
+        asset=asset_urls.__getitem__, service_name=settings.service_name, sandbox=settings.is_sandbox
+    )
+
+    @app.context_processor
+    def page_context() -> dict[str, Any]:
+        language = current_language()
+        return {"language": language, "languages": _language_switch(language)}
+
+
+def _install_checks(app: Flask, settings: Settings) -> None:
+    host = settings.issuer_host
+
+    @app.before_request
+    def check_request() -> None:
+        g.started = time.perf_counter()
+        g.reference = new_reference()
+        set_reference(g.reference)
+        if request.host.lower() != host and request.path not in _ANY_HOST:
+            # Links and issuer come from the settings alone; a foreign Host is a probe or a broken proxy.
+            raise Failure(errors.MALFORMED_REQUEST)
+        if len(request.environ.get("HTTP_COOKIE", "")) > _LONGEST_HEADERS:
+            raise Failure(errors.REQUEST_TOO_LARGE)
+        if request.method == "GET" and (chosen := request.args.get("lang")) in i18n.LANGUAGES:
+            g.chosen_language = chosen
+
+
+def _install_headers(app: Flask, settings: Settings) -> None:
+    common = (*_COMMON_HEADERS, _STRICT_TRANSPORT) if settings.is_https else _COMMON_HEADERS
+
+    @app.after_request
+    def add_headers(response: Response) -> Response:
+        headers = response.headers
+        if "Cache-Control" not in headers:
+            headers["Cache-Control"] = "no-store"
+        headers.extend(common)
+        if response.mimetype == "text/html":
+            origin = g.get("form_action")
+            headers["Content-Security-Policy"] = _PAGE_POLICY.format(origin=f" {origin}" if origin else "")
+            headers.extend(_PAGE_HEADERS)
+            if chosen := g.get("chosen_language"):
+                response.set_cookie(
+                    LANGUAGE_COOKIE, chosen, max_age=31_536_000, secure=settings.is_https, samesite="Lax", httponly=True
+                )
+        else:
+            headers["Content-Security-Policy"] = _DATA_POLICY
+        _log_request(response)
+        return response
+
+
+def _log_request(response: Response) -> None:
+    if log.isEnabledFor(logging.INFO):
+        log.info(
+            "request",
+            extra={
+                "reference": g.reference,
+                "method": request.method,
+                "endpoint": request.endpoint,
+                "status": response.status_code,
+                "milliseconds": round((time.perf_counter() - g.started) * 1000, 1),
+            },
+        )
+
+
+def _install_failures(app: Flask, machine_paths: frozenset[str], machine_error: Callable[[Entry], Response]) -> None:
+    def answer(entry: Entry, *, retry_after: int | None = None) -> Response:
+        # What a half-made page set must not leak onto the error page.
+        g.form_action = None
+        response = machine_error(entry) if request.path in machine_paths else error_page(entry, reference=reference())
+        if retry_after is not None or entry is errors.BUSY:
+            response.headers["Retry-After"] = str(retry_after or 5)
+        return response
+
+    @app.errorhandler(Failure)
+    def on_failure(failure: Failure) -> Response:
+        log.warning("refused", extra={"code": failure.entry.code, "endpoint": request.endpoint})
+        return answer(failure.entry, retry_after=failure.retry_after)
+
+    @app.errorhandler(DatabaseUnavailable)
+    @app.errorhandler(OperationalError)
+    def on_database(error: Exception) -> Response:
+        log.error("database unavailable", exc_info=error, extra={"code": errors.BUSY.code})
+        return answer(errors.BUSY)
+
+    @app.errorhandler(HTTPException)
+    def on_http(error: HTTPException) -> Response:
+        entry = _ENTRIES_BY_STATUS.get(error.code or 500, errors.MALFORMED_REQUEST)
+        response = answer(entry)
+        if allowed := getattr(error, "valid_methods", None):
+            response.headers["Allow"] = ", ".join(sorted(allowed))
+        return response
+
+    @app.errorhandler(Exception)
+    def on_defect(error: Exception) -> Response:
+        log.error("defect", exc_info=error, extra={"code": errors.INTERNAL.code})
+        return answer(errors.INTERNAL)
+
+
+def _language_switch(current: str) -> list[Language]:
+    # The query stays, so that an error page about a request is about the same request in the next language.
+    kept = [part for part in request.query_string.decode("latin-1").split("&") if part and part[:5] != "lang="]
+    return [
+        Language(
+            code, i18n.LANGUAGE_LABELS[code], f"{request.path}?{'&'.join([*kept, f'lang={code}'])}", code == current
+        )
+        for code in i18n.LANGUAGES
+    ]
+
+
+def origin_of(url: str) -> str:
+    """Return scheme and authority of `url`, the form a `form-action` source has."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"

@@ -1,0 +1,214 @@
+"""The authorization endpoint: from a checked request to a code, a page, or an error.
+
+begin    a new request: code at once if nothing is needed, else the pages
+resume   the dispatcher's path: where the citizen is, after every step
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from idp.agencies.clients import Client
+from idp.audit.events import Event
+from idp.citizens import subjects, verification
+from idp.citizens.credentials import means_of
+from idp.core import errors
+from idp.core.database import db
+from idp.core.errors import Entry
+from idp.core.ids import digest, new_id, new_secret
+from idp.core.levels import Level, level_of
+from idp.oidc.models import ISSUE_CODE, ISSUE_CODE_AFTER_PAGES, ISSUE_CODE_AND_TOUCH, WITHDRAW_CODE
+from idp.oidc.responses import code_location, error_location
+from idp.sso import dispatch, interaction, session
+from idp.sso.interaction import Visit
+from idp.sso.request import AuthorizationRequest, Prompt
+from idp.sso.services import Services
+from idp.sso.situation import Progress, Situation, Standing, read_standing
+from idp.sso.steps import Need, Refusal, RegistryDue, Step
+
+# The idle life of a session moves on when this part of it has passed, so that a warm login rarely writes it.
+_NOTICEABLE = 0.1
+_ENDING = frozenset({errors.ACCOUNT_UNUSABLE, errors.IDENTITY_UNCONFIRMED, errors.REGISTRY_SILENT})
+
+
+@dataclass(frozen=True, slots=True)
+class ToPortal:
+    """Send the browser back to the portal."""
+
+    location: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToPages:
+    """Send the browser to the pages of an interaction just opened."""
+
+    opened: interaction.Opened
+
+
+@dataclass(frozen=True, slots=True)
+class ToStep:
+    """Send the browser to the step that is next."""
+
+    step: Step
+
+
+@dataclass(frozen=True, slots=True)
+class ToRefusal:
+    """Show why the login ends."""
+
+    entry: Entry
+
+
+def begin(
+    request: AuthorizationRequest, client: Client, session_secret: str | None, *, provider: Services, reference: str
+) -> ToPortal | ToPages:
+    """Answer a checked request: with a code when the session answers every step, else with pages or an error."""
+    standing = read_standing(provider.hot_path, session_secret, client)
+    standing, decision = _settle(Situation(request, client, standing, Progress()), session_secret, provider)
+    if decision is None and standing is not None:
+        code = new_secret()
+        change = ISSUE_CODE_AND_TOUCH if _is_noticeably_used(standing, provider) else ISSUE_CODE
+        values = _code_values(request, client, standing, code, provider=provider, reference=reference)
+        if provider.hot_path.apply(change, values) is not None:
+            return ToPortal(_with_code(request, code, provider))
+        # Signed out in another tab since the standing was read.
+        decision = Need(Step.LOGIN, errors.LOGIN_REQUIRED)
+    if Prompt.NONE in request.prompt or (isinstance(decision, Refusal) and decision.is_for_portal):
+        return ToPortal(_with_error(request, _error_of(decision), provider, reference))
+    return ToPages(interaction.open_interaction(request, client.id, settings=provider.settings))
+
+
+def open_pages(request: AuthorizationRequest, client: Client, *, provider: Services) -> ToPages:
+    """Store a request that arrived by a cross-site post, without the session cookie; its pages decide (B15)."""
+    return ToPages(interaction.open_interaction(request, client.id, settings=provider.settings))
+
+
+def resume(
+    visit: Visit,
+    client: Client,
+    standing: Standing | None,
+    session_secret: str | None,
+    *,
+    provider: Services,
+    reference: str,
+) -> ToPortal | ToStep | ToRefusal:
+    """Say where the citizen of an interaction goes next, issuing the code when nothing is missing."""
+    request = visit.request
+    situation = Situation(request, client, standing, visit.progress(standing))
+    standing, decision = _settle(situation, session_secret, provider)
+    if decision is None and standing is not None:
+        return _finish(visit, client, standing, provider=provider, reference=reference)
+    if visit.is_finished:
+        return ToRefusal(errors.FLOW_FINISHED)
+    if Prompt.NONE in request.prompt or (isinstance(decision, Refusal) and decision.is_for_portal):
+        return ToPortal(_with_error(request, _error_of(decision), provider, reference))
+    if isinstance(decision, Refusal):
+        if decision.entry in _ENDING and standing is not None:
+            session.end(standing.session_id, reason="refused")
+            db.session.commit()
+        return ToRefusal(decision.entry)
+    return ToStep(decision.step if isinstance(decision, Need) else Step.LOGIN)
+
+
+def _settle(
+    situation: Situation, session_secret: str | None, provider: Services
+) -> tuple[Standing | None, dispatch.Decision]:
+    """Decide, asking the register once on the way if it is due."""
+    decision = dispatch.decide(situation, settings=provider.settings, means_of=means_of)
+    if isinstance(decision, RegistryDue) and situation.standing is not None:
+        verification.recheck(
+            situation.standing.citizen_id,
+            settings=provider.settings,
+            keyring=provider.keyring,
+            registry=provider.registry,
+        )
+        standing = read_standing(provider.hot_path, session_secret, situation.client)
+        situation = Situation(situation.request, situation.client, standing, situation.progress)
+        decision = dispatch.decide(situation, settings=provider.settings, means_of=means_of)
+    return situation.standing, decision
+
+
+def _finish(
+    visit: Visit, client: Client, standing: Standing, *, provider: Services, reference: str
+) -> ToPortal | ToRefusal:
+    """Issue the code of an interaction, once.
+
+    Coming here again (reload, double click) is answered with a new code as long as the first was never redeemed: the
+    browser threw the first answer away.
+    """
+    replaced = b""
+    if visit.is_finished and visit.code_digest is not None:
+        replaced = visit.code_digest
+        if provider.hot_path.apply(WITHDRAW_CODE, {"digest": replaced}) is None:
+            return ToRefusal(errors.FLOW_FINISHED)
+    code = new_secret()
+    values = _code_values(visit.request, client, standing, code, provider=provider, reference=reference)
+    values |= {"interaction_id": visit.id, "replaced": replaced}
+    if provider.hot_path.apply(ISSUE_CODE_AFTER_PAGES, values) is None:
+        # Another click finished first, and its redirect is the one that counts.
+        return ToRefusal(errors.FLOW_FINISHED)
+    return ToPortal(_with_code(visit.request, code, provider))
+
+
+def _code_values(
+    request: AuthorizationRequest,
+    client: Client,
+    standing: Standing,
+    code: str,
+    *,
+    provider: Services,
+    reference: str,
+) -> dict[str, object]:
+    settings = provider.settings
+    sub = standing.sub or subjects.subject(standing.citizen_id, client.sector, keyring=provider.keyring)
+    is_high = standing.level >= Level.LOA2
+    return {
+        "digest": digest(code),
+        "client_id": client.id,
+        "session_id": standing.session_id,
+        "sub": sub,
+        "redirect_uri": request.redirect_uri,
+        "code_challenge": request.code_challenge,
+        "nonce": request.nonce,
+        "scope": " ".join(request.scopes),
+        "claims": " ".join(request.claims),
+        "id_token_claims": " ".join(request.id_token_claims),
+        "acr": answered_acr(request.acr_values, standing.level),
+        "token_lifetime": int(settings.lifetime_of_tokens(is_high=is_high).total_seconds()),
+        "lifetime": settings.code_lifetime,
+        "idle": settings.session_idle,
+        "disclosure_id": new_id(),
+        "basis": client.basis.value,
+        "disclosed": " ".join(sorted(request.disclosed)),
+        "event_id": new_id(),
+        "event_name": Event.CODE_ISSUED.value,
+        "reference": reference,
+    }
+
+
+def answered_acr(acr_values: tuple[str, ...], proven: Level) -> str:
+    """Return the `acr` to answer: of the portal's own words the highest that was proven, else what was proven."""
+    met = [(level, word) for word in acr_values if (level := level_of(word)) is not None and level <= proven]
+    return max(met, key=lambda pair: pair[0])[1] if met else proven.acr
+
+
+def _is_noticeably_used(standing: Standing, provider: Services) -> bool:
+    if standing.level >= Level.LOA2:
+        return False
+    idle = timedelta(seconds=provider.settings.session_idle)
+    return standing.idle_expires_at - standing.now < idle * (1 - _NOTICEABLE)
+
+
+def _with_code(request: AuthorizationRequest, code: str, provider: Services) -> str:
+    return code_location(request.redirect_uri, code=code, state=request.state, issuer=provider.settings.issuer)
+
+
+def _with_error(request: AuthorizationRequest, entry: Entry, provider: Services, reference: str) -> str:
+    return error_location(
+        request.redirect_uri, entry, state=request.state, issuer=provider.settings.issuer, reference=reference
+    )
+
+
+def _error_of(decision: dispatch.Decision) -> Entry:
+    if isinstance(decision, Need):
+        return decision.error
+    return decision.entry if isinstance(decision, Refusal) else errors.LOGIN_REQUIRED

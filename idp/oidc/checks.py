@@ -1,0 +1,290 @@
+"""The checks of an authorization request: one ordered table, one rule a row.
+
+The first rows decide whether there is a client to answer; until they pass, an error is a page (`Failure`) and never a
+redirect. The rest raise `ProtocolFailure`, which goes to the proven redirect URI. A check raises or fills in the
+draft; it does nothing else. A rule of the specifications is looked up here by its section.
+"""
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from idp.agencies.clients import Client, ClientDirectory
+from idp.core import errors
+from idp.core.errors import Failure, ProtocolFailure
+from idp.core.levels import Level, level_of, lowest
+from idp.core.parameters import Parameters
+from idp.core.scopes import CLAIMS_BY_SCOPE, OPENID, claims_of
+from idp.keys.jose import TokenRefused
+from idp.keys.ring import SigningKeys
+from idp.sso.request import AuthorizationRequest, Prompt
+
+LONGEST_VALUE = 512
+LONGEST_CLAIMS = 4_096
+LONGEST_HINT = 4_096
+DEEPEST_CLAIMS = 20
+_CHALLENGE = re.compile(r"[A-Za-z0-9\-_]{43}")
+_SECONDS = re.compile(r"[0-9]{1,9}")
+_KNOWN = frozenset(
+    {
+        "acr_values", "claims", "claims_locales", "client_id", "code_challenge", "code_challenge_method", "display",
+        "id_token_hint", "login_hint", "max_age", "nonce", "prompt", "redirect_uri", "registration", "request",
+        "request_uri", "response_mode", "response_type", "scope", "state", "ui_locales",
+    }
+)  # fmt: skip
+
+
+@dataclass
+class Draft:
+    """An authorization request in the making: what was sent, and what the checks passed so far have made of it."""
+
+    parameters: Parameters
+    clients: ClientDirectory
+    signing_keys: SigningKeys
+    found_client: Client | None = None
+    scopes: tuple[str, ...] = ()
+    prompt: frozenset[Prompt] = frozenset()
+    max_age: int | None = None
+    code_challenge: str = ""
+    requested_claims: dict[str, dict[str, Any]] = field(default_factory=dict)
+    acr_values: tuple[str, ...] = ()
+    level: Level = Level.LOA1
+    is_level_essential: bool = False
+    hinted_sub: str | None = None
+
+    @property
+    def client(self) -> Client:
+        """Return the proven client; only checks after `client_is_known` may ask."""
+        if self.found_client is None:
+            raise Failure(errors.UNKNOWN_CLIENT)
+        return self.found_client
+
+
+# --- is there somebody to answer? -------------------------------------------------------------------------------
+
+
+def client_is_known(draft: Draft) -> None:
+    """RFC 6749, 4.1.2.1: an unknown client is never redirected to."""
+    client_id = draft.parameters.get("client_id")
+    if client_id is None or "client_id" in draft.parameters.repeated:
+        raise Failure(errors.MALFORMED_REQUEST)
+    client = draft.clients.find(client_id)
+    if client is None:
+        raise Failure(errors.UNKNOWN_CLIENT)
+    if not client.is_active:
+        raise Failure(errors.SUSPENDED_CLIENT)
+    draft.found_client = client
+
+
+def redirect_uri_is_registered(draft: Draft) -> None:
+    """OpenID Connect Core 1.0, 3.1.2.1: required, and equal to a registered one character by character."""
+    redirect_uri = draft.parameters.get("redirect_uri")
+    if redirect_uri not in draft.client.redirect_uris or "redirect_uri" in draft.parameters.repeated:
+        raise Failure(errors.FOREIGN_REDIRECT_URI)
+
+
+# --- the rest is told to the portal -----------------------------------------------------------------------------
+
+
+def nothing_is_repeated(draft: Draft) -> None:
+    """RFC 6749, 3.1: no parameter more than once."""
+    if not _KNOWN.isdisjoint(draft.parameters.repeated):
+        raise ProtocolFailure(errors.DUPLICATE_PARAMETER)
+
+
+def values_are_short(draft: Draft) -> None:
+    """Bound what is stored and returned; never truncate (security.md, 7)."""
+    limits = {"claims": LONGEST_CLAIMS, "id_token_hint": LONGEST_HINT}
+    for name in _KNOWN & draft.parameters.keys():
+        if len(draft.parameters[name]) > limits.get(name, LONGEST_VALUE):
+            raise ProtocolFailure(errors.PARAMETER_TOO_LONG)
+
+
+def no_request_object(draft: Draft) -> None:
+    """OpenID Connect Core 1.0, 6.1 and 6.2: refuse by name what is not supported; ignoring it would be unsafe."""
+    for name, entry in (
+        ("request", errors.REQUEST_OBJECT_UNSUPPORTED),
+        ("request_uri", errors.REQUEST_URI_UNSUPPORTED),
+        ("registration", errors.REGISTRATION_UNSUPPORTED),
+    ):
+        if name in draft.parameters:
+            raise ProtocolFailure(entry)
+
+
+def response_is_a_code(draft: Draft) -> None:
+    """RFC 6749, 3.1.1; RFC 9700, 2.1.2: the code flow only."""
+    response_type = draft.parameters.get("response_type")
+    if response_type is None:
+        raise ProtocolFailure(errors.RESPONSE_TYPE_MISSING)
+    if response_type != "code":
+        raise ProtocolFailure(errors.RESPONSE_TYPE_UNSUPPORTED)
+    if draft.parameters.get("response_mode", "query") != "query":
+        raise ProtocolFailure(errors.RESPONSE_MODE_UNSUPPORTED)
+
+
+def scopes_are_registered(draft: Draft) -> None:
+    """OpenID Connect Core 1.0, 3.1.2.1 and RFC 6749, 3.3: openid is there; unknown scopes are ignored, known ones
+    that the client is not registered for are refused."""
+    asked = frozenset(draft.parameters.get("scope", "").split())
+    if OPENID not in asked:
+        raise ProtocolFailure(errors.SCOPE_WITHOUT_OPENID)
+    known = tuple(scope for scope in CLAIMS_BY_SCOPE if scope in asked)
+    if not frozenset(known) <= frozenset(draft.client.scopes):
+        raise ProtocolFailure(errors.SCOPE_NOT_GRANTED)
+    draft.scopes = known
+
+
+def challenge_is_s256(draft: Draft) -> None:
+    """RFC 7636, 4.3 and RFC 9700, 2.1.1: S256 for every client; `plain`, also as the default, is refused."""
+    challenge = draft.parameters.get("code_challenge")
+    if challenge is None:
+        if draft.client.requires_pkce or "code_challenge_method" in draft.parameters:
+            raise ProtocolFailure(errors.CHALLENGE_MISSING)
+        return
+    if draft.parameters.get("code_challenge_method") != "S256" or not _CHALLENGE.fullmatch(challenge):
+        raise ProtocolFailure(errors.CHALLENGE_INVALID)
+    draft.code_challenge = challenge
+
+
+def prompt_is_possible(draft: Draft) -> None:
+    """OpenID Connect Core 1.0, 3.1.2.1: known values, and none stands alone."""
+    words = frozenset(draft.parameters.get("prompt", "").split())
+    if not words <= frozenset(Prompt) or (Prompt.NONE in words and len(words) > 1):
+        raise ProtocolFailure(errors.PROMPT_INVALID)
+    draft.prompt = frozenset(Prompt(word) for word in words)
+
+
+def max_age_is_seconds(draft: Draft) -> None:
+    """OpenID Connect Core 1.0, 3.1.2.1."""
+    text = draft.parameters.get("max_age")
+    if text is None:
+        return
+    if not _SECONDS.fullmatch(text):
+        raise ProtocolFailure(errors.MAX_AGE_INVALID)
+    draft.max_age = int(text)
+
+
+def claims_are_readable(draft: Draft) -> None:
+    """OpenID Connect Core 1.0, 5.5: a JSON object; members nobody knows are ignored."""
+    text = draft.parameters.get("claims")
+    if text is None:
+        return
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError):
+        raise ProtocolFailure(errors.CLAIMS_INVALID) from None
+    if not isinstance(document, dict) or _depth(text) > DEEPEST_CLAIMS:
+        raise ProtocolFailure(errors.CLAIMS_INVALID)
+    for where in ("userinfo", "id_token"):
+        members = document.get(where)
+        if members is None:
+            continue
+        if not isinstance(members, dict) or not all(isinstance(value, dict | None) for value in members.values()):
+            raise ProtocolFailure(errors.CLAIMS_INVALID)
+        draft.requested_claims[where] = {name: value or {} for name, value in members.items()}
+
+
+def _depth(text: str) -> int:
+    deepest = depth = 0
+    for sign in text:
+        if sign in "{[":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif sign in "}]":
+            depth -= 1
+    return deepest
+
+
+def level_is_chosen(draft: Draft) -> None:
+    """OpenID Connect Core 1.0, 3.1.2.1 (acr_values), 5.5.1.1 (essential acr): the lowest known value is wanted.
+
+    An essential acr of which no value is known can never be met.
+    """
+    wish = draft.requested_claims.get("id_token", {}).get("acr", {})
+    named = [wish["value"]] if "value" in wish else wish.get("values", [])
+    words = [word for word in named if isinstance(word, str)] if isinstance(named, list) else []
+    if wish.get("essential") is True and named:
+        draft.is_level_essential = True
+    else:
+        words = draft.parameters.get("acr_values", "").split() or words
+    known = tuple(word for word in words if level_of(word) is not None)
+    if draft.is_level_essential and not known:
+        raise ProtocolFailure(errors.LEVEL_UNREACHABLE)
+    default = draft.client.default_level
+    draft.acr_values = known or (() if default is None else (default.acr,))
+    draft.level = lowest(draft.acr_values) or Level.LOA1
+
+
+def hint_is_ours(draft: Draft) -> None:
+    """OpenID Connect Core 1.0, 3.1.2.1: an ID token issued here for this client, expired or not; or the `sub` that
+    the claims parameter demands (5.5.1)."""
+    wanted = draft.requested_claims.get("id_token", {}).get("sub", {}).get("value")
+    if isinstance(wanted, str):
+        draft.hinted_sub = wanted
+    hint = draft.parameters.get("id_token_hint")
+    if hint is None:
+        return
+    try:
+        claims = draft.signing_keys.verify(hint, algorithms=("RS256", "ES256"), allow_expired=True)
+    except TokenRefused:
+        raise ProtocolFailure(errors.HINT_INVALID) from None
+    if draft.client.client_id not in _audience(claims) or not isinstance(claims.get("sub"), str):
+        raise ProtocolFailure(errors.HINT_INVALID)
+    draft.hinted_sub = claims["sub"]
+
+
+def _audience(claims: dict[str, Any]) -> list[object]:
+    audience = claims.get("aud")
+    return audience if isinstance(audience, list) else [audience]
+
+
+PAGE_CHECKS: tuple[Callable[[Draft], None], ...] = (client_is_known, redirect_uri_is_registered)
+PORTAL_CHECKS: tuple[Callable[[Draft], None], ...] = (
+    nothing_is_repeated,
+    values_are_short,
+    no_request_object,
+    response_is_a_code,
+    scopes_are_registered,
+    challenge_is_s256,
+    prompt_is_possible,
+    max_age_is_seconds,
+    claims_are_readable,
+    level_is_chosen,
+    hint_is_ours,
+)
+
+
+def check_client(draft: Draft) -> Client:
+    """Return the client that may be answered by redirect. Raises Failure."""
+    for check in PAGE_CHECKS:
+        check(draft)
+    return draft.client
+
+
+def check_request(draft: Draft) -> AuthorizationRequest:
+    """Return the request once every check has passed. Raises ProtocolFailure."""
+    for check in PORTAL_CHECKS:
+        check(draft)
+    parameters = draft.parameters
+    allowed = frozenset(claims_of(draft.client.scopes))
+    userinfo = frozenset(claims_of(draft.scopes)) | (draft.requested_claims.get("userinfo", {}).keys() & allowed)
+    return AuthorizationRequest(
+        client_id=draft.client.client_id,
+        redirect_uri=parameters["redirect_uri"],
+        scopes=draft.scopes,
+        claims=tuple(sorted(userinfo)),
+        id_token_claims=tuple(sorted(draft.requested_claims.get("id_token", {}).keys() & allowed)),
+        acr_values=draft.acr_values,
+        level=draft.level,
+        is_level_essential=draft.is_level_essential,
+        prompt=draft.prompt,
+        code_challenge=draft.code_challenge,
+        state=parameters.get("state"),
+        nonce=parameters.get("nonce"),
+        max_age=draft.max_age,
+        login_hint=parameters.get("login_hint"),
+        ui_locales=tuple(parameters.get("ui_locales", "").split()),
+        hinted_sub=draft.hinted_sub,
+    )

@@ -1,0 +1,139 @@
+"""Client authentication at the endpoints for portals: client_secret_basic, client_secret_post, private_key_jwt.
+
+Own code, because Authlib's accepts any method a client did not register, tells unknown clients from wrong secrets,
+and fails with a 500 on bytes it did not expect (security.md, 2.1 A8 and A9).
+"""
+
+import base64
+import binascii
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from urllib.parse import unquote_plus
+
+from idp.agencies.clients import Client, spend
+from idp.agencies.metadata import AuthMethod
+from idp.core import clock, errors
+from idp.core.errors import ProtocolFailure
+from idp.core.ids import digest, is_same
+from idp.core.parameters import Parameters
+from idp.keys import jose
+from idp.keys.jose import TokenRefused
+from idp.sso.services import Services
+
+ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+LONGEST_ASSERTION_LIFE = timedelta(minutes=5)
+# Honest clocks differ by seconds; a minute ahead is somebody minting assertions for later (FAPI 2.0, 5.3.2.1).
+CLOCK_AHEAD = timedelta(seconds=60)
+CLOCK_BEHIND = timedelta(seconds=10)
+BAD_SECRETS_A_MINUTE = 20
+_NOBODYS_SECRET = digest("a client that does not exist")
+
+
+@dataclass(frozen=True, slots=True)
+class _Presented:
+    """The credentials of one request, before they are judged."""
+
+    method: AuthMethod
+    client_id: str
+    secret: str
+
+
+def authenticate(authorization: str | None, form: Parameters, *, provider: Services) -> Client:
+    """Return the client that sent the request, authenticated by the method it registered.
+
+    Raises ProtocolFailure: invalid_request for two methods at once, invalid_client for everything else, the same
+    for an unknown client and a wrong secret, 429 after too many wrong ones. Side effects: spends the assertion's jti.
+    """
+    presented = _presented(authorization, form)
+    client = provider.clients.find(presented.client_id)
+    if presented.method is AuthMethod.PRIVATE_KEY_JWT:
+        is_right = client is not None and _is_right_assertion(client, presented.secret, provider)
+    else:
+        is_right = _is_right_secret(client, presented.secret)
+    if client is None or not is_right or client.auth_method is not presented.method or not client.is_active:
+        verdict = provider.limiter.hit(
+            "client-secret", presented.client_id, amount=BAD_SECRETS_A_MINUTE, per_seconds=60
+        )
+        challenge = "Basic" if presented.method is AuthMethod.SECRET_BASIC else None
+        entry = errors.CLIENT_UNAUTHENTICATED if verdict.is_allowed else errors.CLIENT_THROTTLED
+        raise ProtocolFailure(entry, challenge=challenge)
+    return client
+
+
+def _is_right_secret(client: Client | None, secret: str) -> bool:
+    if client is None:
+        # The same work as for a client that exists.
+        return is_same(digest(secret), _NOBODYS_SECRET)
+    return client.accepts_secret(secret)
+
+
+def _presented(authorization: str | None, form: Parameters) -> _Presented:
+    found = []
+    if authorization is not None:
+        found.append(_basic(authorization))
+    if "client_secret" in form:
+        found.append(_Presented(AuthMethod.SECRET_POST, form.get("client_id", ""), form["client_secret"]))
+    if "client_assertion" in form or "client_assertion_type" in form:
+        found.append(_assertion(form))
+    if len(found) > 1:
+        # RFC 6749, 2.3: one method in each request.
+        raise ProtocolFailure(errors.FORM_INVALID)
+    if not found or form.get("client_id", found[0].client_id) != found[0].client_id:
+        raise ProtocolFailure(errors.CLIENT_UNAUTHENTICATED, challenge="Basic")
+    return found[0]
+
+
+def _basic(authorization: str) -> _Presented:
+    """Read an Authorization header; both halves are form-encoded before base64 (RFC 6749, 2.3.1)."""
+    scheme, _, encoded = authorization.partition(" ")
+    try:
+        pair = base64.b64decode(encoded.strip(), validate=True).decode("utf-8")
+        client_id, colon, secret = pair.partition(":")
+        client_id, secret = (unquote_plus(half, errors="strict") for half in (client_id, secret))
+    except (ValueError, binascii.Error):
+        colon = client_id = secret = ""
+    if scheme.lower() != "basic" or not colon:
+        raise ProtocolFailure(errors.CLIENT_UNAUTHENTICATED, challenge="Basic")
+    return _Presented(AuthMethod.SECRET_BASIC, client_id, secret)
+
+
+def _assertion(form: Parameters) -> _Presented:
+    assertion = form.get("client_assertion", "")
+    if form.get("client_assertion_type") != ASSERTION_TYPE:
+        raise ProtocolFailure(errors.CLIENT_UNAUTHENTICATED)
+    client_id = form.get("client_id") or jose.unverified_subject(assertion)
+    return _Presented(AuthMethod.PRIVATE_KEY_JWT, client_id or "", assertion)
+
+
+def _is_right_assertion(client: Client, assertion: str, provider: Services) -> bool:
+    """Judge a client assertion (RFC 7523, 3). Its audience is our issuer as one string and nothing else: a token
+    meant for another server must not work here (CVE-2025-27370)."""
+    if client.jwks is None:
+        return False
+    try:
+        claims = jose.verify_with(client.jwks, assertion, algorithms=client.auth_signing_algorithms)
+    except TokenRefused:
+        return False
+    now = clock.now()
+    expires_at = _instant(claims.get("exp"))
+    jti = claims.get("jti")
+    if claims.get("iss") != client.client_id or claims.get("sub") != client.client_id:
+        return False
+    if claims.get("aud") != provider.settings.issuer or not isinstance(jti, str) or not jti:
+        return False
+    if expires_at is None or not now - CLOCK_BEHIND < expires_at <= now + LONGEST_ASSERTION_LIFE + CLOCK_AHEAD:
+        return False
+    for name in ("iat", "nbf"):
+        since = _instant(claims.get(name)) if name in claims else now
+        if since is None or since > now + CLOCK_AHEAD:
+            return False
+    return spend(provider.hot_path, client, jti, expires_at + timedelta(minutes=10))
+
+
+def _instant(seconds: object) -> datetime | None:
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+        return None
+    try:
+        return datetime.fromtimestamp(seconds, UTC)
+    except (OverflowError, ValueError, OSError):
+        return None

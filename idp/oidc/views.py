@@ -1,0 +1,256 @@
+"""The endpoints of OpenID Connect, and the dispatcher's path of a login.
+
+A view reads parameters, calls one act and answers; JSON errors for portals are made here.
+"""
+
+import hashlib
+import json
+import logging
+from functools import cache
+
+from flask import Blueprint, Response, request
+
+from idp.core import errors, web
+from idp.core.errors import Entry, Failure, ProtocolFailure
+from idp.core.parameters import Parameters
+from idp.core.settings import Settings
+from idp.core.web import form_parameters, json_answer, query_parameters, render, see_other
+from idp.oidc import authorize, checks, discovery, logout, token, userinfo
+from idp.oidc.responses import describe, error_location
+from idp.sso import interaction
+from idp.sso.services import Services, services
+from idp.sso.views import SESSION_COOKIE, arrive, failure_page, path_of, refusal_page
+
+log = logging.getLogger("idp.oidc")
+blueprint = Blueprint("oidc", __name__)
+MACHINE_PATHS = frozenset({"/token", "/userinfo", "/jwks", "/.well-known/openid-configuration"})
+_PUBLISHED = {"Cache-Control": "public, max-age=300", "Access-Control-Allow-Origin": "*"}
+_token_endpoint = token.TokenEndpoint()
+
+
+def machine_error(entry: Entry) -> Response:
+    """Return a failure as the JSON of RFC 6749, 5.2, for whatever went wrong at an endpoint for programs."""
+    return _json_error(entry, None)
+
+
+def _json_error(entry: Entry, challenge: str | None) -> Response:
+    error = entry.oauth_error or "invalid_request"
+    description = describe(entry, web.reference()) if entry.description else f"{entry.code} {web.reference()}"
+    headers = {"Pragma": "no-cache"}
+    if challenge == "Bearer":
+        # RFC 6750, 3.1: a request that says nothing about authentication gets no error code.
+        detail = f', error="{error}", error_description="{description}"' if entry is not errors.TOKEN_MISSING else ""
+        headers["WWW-Authenticate"] = f'Bearer realm="userinfo"{detail}'
+    elif challenge is not None:
+        headers["WWW-Authenticate"] = f'{challenge} realm="token"'
+    return json_answer({"error": error, "error_description": description}, entry.status, headers)
+
+
+@blueprint.errorhandler(ProtocolFailure)
+def on_protocol_failure(failure: ProtocolFailure) -> Response:
+    """Answer a program whose request was refused."""
+    log.info("refused", extra={"code": failure.entry.code, "endpoint": request.endpoint})
+    return _json_error(failure.entry, failure.challenge)
+
+
+def _session_secret(provider: Services) -> str | None:
+    return request.cookies.get(web.cookie_name(SESSION_COOKIE, provider.settings))
+
+
+# --- authorization ----------------------------------------------------------------------------------------------
+
+
+@blueprint.route("/authorize", methods=["GET", "POST"])
+def authorization() -> Response:
+    """Take an authorization request, by GET or POST (OpenID Connect Core 1.0, 3.1.2.1)."""
+    provider = services()
+    parameters = query_parameters() if request.method == "GET" else form_parameters()
+    web.prefer_languages(tuple(parameters.get("ui_locales", "").split()))
+    draft = checks.Draft(parameters, provider.clients, provider.signing_keys)
+    client = checks.check_client(draft)
+    try:
+        checked = checks.check_request(draft)
+    except ProtocolFailure as failure:
+        log.info("refused", extra={"code": failure.entry.code, "endpoint": "authorize", "client": client.client_id})
+        return see_other(_error_location(parameters, failure.entry, provider))
+    secret = _session_secret(provider)
+    if request.method == "POST" and secret is None:
+        # A cross-site post carries no SameSite=Lax cookie; the redirect to the pages will.
+        outcome: authorize.ToPortal | authorize.ToPages = authorize.open_pages(checked, client, provider=provider)
+    else:
+        outcome = authorize.begin(checked, client, secret, provider=provider, reference=web.reference())
+    if isinstance(outcome, authorize.ToPortal):
+        return see_other(outcome.location)
+    return _to_pages(outcome.opened, provider)
+
+
+def _error_location(parameters: Parameters, entry: Entry, provider: Services) -> str:
+    state = parameters.get("state") if "state" not in parameters.repeated else None
+    if state is not None and len(state) > checks.LONGEST_VALUE:
+        state = None
+    return error_location(
+        parameters["redirect_uri"], entry, state=state, issuer=provider.settings.issuer, reference=web.reference()
+    )
+
+
+def _to_pages(opened: interaction.Opened, provider: Services) -> Response:
+    settings = provider.settings
+    response = see_other(path_of(opened.handle))
+    for name in interaction.surplus(list(request.cookies)):
+        web.drop_cookie(response, name.removeprefix("__Host-"), settings)
+    web.set_cookie(
+        response,
+        interaction.cookie_name(opened.handle),
+        opened.flow_secret,
+        settings,
+        max_age=settings.interaction_lifetime,
+    )
+    return response
+
+
+@blueprint.get("/signin/<handle>")
+def resume(handle: str) -> Response:
+    """Send the citizen of an interaction to the next step, or back to the portal with the code."""
+    provider = services()
+    try:
+        arrival = arrive(handle)
+        secret = arrival.renewed.secret if arrival.renewed else _session_secret(provider)
+        outcome = authorize.resume(
+            arrival.visit,
+            arrival.client,
+            arrival.standing,
+            secret,
+            provider=provider,
+            reference=web.reference(),
+        )
+        if isinstance(outcome, authorize.ToPortal):
+            response = see_other(outcome.location)
+        elif isinstance(outcome, authorize.ToStep):
+            response = see_other(f"{arrival.path}/{outcome.step}")
+        elif outcome.entry is errors.FLOW_FINISHED:
+            response = failure_page(Failure(outcome.entry), handle)
+        else:
+            response = refusal_page(arrival, outcome.entry)
+        return arrival.keep_cookies(response)
+    except Failure as failure:
+        return failure_page(failure, handle)
+
+
+# --- token, UserInfo, keys, metadata ----------------------------------------------------------------------------
+
+
+@blueprint.post("/token")
+def token_endpoint() -> Response:
+    """Redeem a code (RFC 6749, 3.2)."""
+    try:
+        form = form_parameters()
+    except Failure as failure:
+        raise ProtocolFailure(errors.FORM_INVALID) from failure
+    document = _token_endpoint.answer(
+        form, authorization=request.headers.get("Authorization"), provider=services(), reference=web.reference()
+    )
+    return json_answer(document, headers={"Pragma": "no-cache"})
+
+
+@blueprint.route("/userinfo", methods=["GET", "POST"])
+def userinfo_endpoint() -> Response:
+    """Return the claims of the citizen an access token stands for."""
+    if b"access_token=" in request.query_string or (request.method == "POST" and "access_token" in request.form):
+        raise ProtocolFailure(errors.TOKEN_TWICE)
+    return json_answer(userinfo.answer(request.headers.get("Authorization"), provider=services()))
+
+
+@blueprint.get("/jwks")
+def jwks() -> Response:
+    """Return the public keys (RFC 7517, 5)."""
+    keys = services().signing_keys
+    return _published(keys.jwks(), keys.etag)
+
+
+@blueprint.get("/.well-known/openid-configuration")
+def configuration() -> Response:
+    """Return the provider's metadata."""
+    return _published(*_metadata(services().settings))
+
+
+@cache
+def _metadata(settings: Settings) -> tuple[bytes, str]:
+    body = json.dumps(discovery.document(settings), indent=1).encode()
+    return body, f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+
+
+def _published(body: bytes, etag: str) -> Response:
+    if request.headers.get("If-None-Match") == etag:
+        return Response(status=304, headers={**_PUBLISHED, "ETag": etag})
+    return Response(body, mimetype="application/json", headers={**_PUBLISHED, "ETag": etag})
+
+
+# --- logout -----------------------------------------------------------------------------------------------------
+
+
+@blueprint.route("/logout", methods=["GET", "POST"])
+def logout_endpoint() -> Response:
+    """Take a logout request, by GET or POST (RP-Initiated Logout 1.0, 2), and ask the citizen to confirm it."""
+    provider = services()
+    parameters = query_parameters() if request.method == "GET" else form_parameters()
+    checked = logout.check(parameters, provider=provider)
+    web.prefer_languages(checked.ui_locales)
+    session_id = logout.open_session(_session_secret(provider), provider=provider)
+    language = web.current_language()
+    # By a cross-site post the session cookie did not come along; the form on the page will bring it.
+    is_blind = request.method == "POST" and _session_secret(provider) is None
+    if session_id is None and not is_blind:
+        return _signed_out(checked, [])
+    agencies = logout.agencies_reached(session_id, provider=provider, language=language) if session_id else []
+    hidden = logout.hidden_fields(checked)
+    return render(
+        "oidc/logout.html",
+        form_action=web.origin_of(checked.location) if checked.location else None,
+        action="/logout/confirm",
+        csrf=logout.form_token(hidden, provider.keyring),
+        hidden=hidden,
+        agencies=agencies,
+        stay_url=checked.client.client_uri if checked.client else None,
+    )
+
+
+@blueprint.post("/logout/confirm")
+def confirm_logout() -> Response:
+    """End the session and go back to the portal, or say that it has ended."""
+    provider = services()
+    checked = logout.read_fields(form_parameters(), provider=provider)
+    session_id = logout.open_session(_session_secret(provider), provider=provider)
+    agencies = []
+    if session_id is not None:
+        agencies = logout.agencies_reached(session_id, provider=provider, language=web.current_language())
+        logout.end(session_id)
+    response = _signed_out(checked, agencies)
+    web.drop_cookie(response, SESSION_COOKIE, provider.settings)
+    return response
+
+
+@blueprint.get("/logout/confirm")
+def confirm_logout_by_address() -> Response:
+    """Somebody typed the address or changed the language of the last page: start from the question."""
+    return see_other("/logout")
+
+
+def _signed_out(checked: logout.LogoutRequest, agencies: list[str]) -> Response:
+    if checked.location is not None:
+        return see_other(checked.location)
+    client = checked.client
+    return render(
+        "oidc/signed_out.html",
+        agencies=agencies,
+        continue_url=client.client_uri if client else None,
+        agency=client.name(web.current_language()) if client else None,
+    )
+
+
+# --- the front door ---------------------------------------------------------------------------------------------
+
+
+@blueprint.get("/")
+def home() -> Response:
+    """Tell somebody who typed the address what this is."""
+    return render("home.html")

@@ -1,0 +1,86 @@
+"""Consent and notice: what is shown before anything is sent, and the record of the answer."""
+
+from dataclasses import dataclass
+
+from idp.agencies.clients import Client
+from idp.agencies.metadata import Basis
+from idp.audit.events import Event
+from idp.audit.record import record
+from idp.citizens import claims
+from idp.citizens.claims import Profile
+from idp.citizens.models import insert
+from idp.core import clock
+from idp.core.database import db
+from idp.core.i18n import translate
+from idp.core.scopes import CLAIMS_BY_SCOPE, PERSON_CLAIMS
+from idp.sso.interaction import Visit, mark_agreed
+from idp.sso.models import Consent
+from idp.sso.request import AuthorizationRequest
+from idp.sso.situation import Standing
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One line of the page: a claim, the very values that will be sent, why, and whether it is new."""
+
+    label: str
+    values: tuple[str, ...]
+    purpose: str
+    new: bool
+
+
+def items(
+    request: AuthorizationRequest, client: Client, profile: Profile, standing: Standing, *, language: str
+) -> tuple[Item, ...]:
+    """Return what would be sent, in the order of PERSON_CLAIMS. Claims the citizen does not have are left out."""
+    agreed = standing.agreed if standing.agreed is not None and standing.agreed_basis == client.basis else frozenset()
+    released = claims.release(profile, request.disclosed)
+    return tuple(
+        Item(
+            label=translate(language, f"claim.{name}"),
+            values=tuple(
+                translate(language, shown.text) if shown.is_message else shown.text
+                for shown in claims.display(name, released[name], language=language)
+            ),
+            purpose=_purpose(name, request, client, language),
+            new=name not in agreed,
+        )
+        for name in PERSON_CLAIMS
+        if name in released
+    )
+
+
+def _purpose(name: str, request: AuthorizationRequest, client: Client, language: str) -> str:
+    """Return the agency's words for the scope that asks for the claim; of several, the narrowest scope's."""
+    scopes = [scope for scope in client.scopes if name in CLAIMS_BY_SCOPE[scope]]
+    asked = [scope for scope in scopes if scope in request.scopes] or scopes
+    narrowest = min(asked, key=lambda scope: len(CLAIMS_BY_SCOPE[scope]))
+    return client.purpose(narrowest, language) or ""
+
+
+def agree(visited: Visit, client: Client, standing: Standing) -> None:
+    """Record that the citizen agreed to, or was told of, everything the request asks; commit.
+
+    What was agreed before on the same basis stays agreed. Events: consent given, or notice shown.
+    """
+    asked = visited.request.disclosed
+    is_consent = client.basis is Basis.CONSENT
+    if standing.agreed is not None and standing.agreed_basis == client.basis:
+        asked |= standing.agreed
+    now = clock.now()
+    values = {"basis": client.basis.value, "claims": " ".join(sorted(asked)), "updated_at": now}
+    db.session.execute(
+        insert(Consent)
+        .values(citizen_id=standing.citizen_id, client_id=client.id, created_at=now, **values)
+        .on_conflict_do_update(index_elements=["citizen_id", "client_id"], set_=values)
+    )
+    mark_agreed(visited.id, standing.session_id)
+    record(
+        db.session,
+        Event.CONSENT_GIVEN if is_consent else Event.NOTICE_SHOWN,
+        citizen_id=standing.citizen_id,
+        client_id=client.id,
+        session_id=standing.session_id,
+        detail={"claims": len(visited.request.disclosed)},
+    )
+    db.session.commit()

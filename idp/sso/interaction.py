@@ -1,0 +1,167 @@
+r"""The interaction: one authorization request on its way through the pages.
+
+    open --> authenticated? --> selected? --> agreed? --> finished
+                   \____________ denied ____________/
+
+The browser carries a handle in the path and the flow cookie's secret; the row keeps the digest of both. Without the
+cookie the handle opens nothing: a link sent to somebody else is worthless (Dex CVE-2022-39222). Every transition is
+one guarded statement.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from idp.audit.events import Event
+from idp.audit.record import record
+from idp.core import clock, errors
+from idp.core.database import db
+from idp.core.errors import Failure
+from idp.core.ids import digest, is_same, new_handle, new_id, new_secret
+from idp.core.settings import Settings
+from idp.sso.models import Interaction
+from idp.sso.request import AuthorizationRequest
+from idp.sso.situation import Progress, Standing
+
+FLOW_COOKIE = "flow-"
+_NAME_LENGTH = 8
+MOST_FLOWS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A new interaction: the handle for the path and the secret for the flow cookie."""
+
+    handle: str
+    flow_secret: str
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """One request to a page of an interaction, whose flow cookie was right."""
+
+    handle: str
+    flow_secret: str
+    id: UUID
+    client_id: UUID
+    request: AuthorizationRequest
+    session_id: UUID | None
+    has_authenticated: bool
+    has_selected: bool
+    has_agreed: bool
+    has_denied: bool
+    code_digest: bytes | None
+    is_finished: bool
+
+    def progress(self, standing: Standing | None) -> Progress:
+        """Return how far the citizen of `standing` has come.
+
+        What another session did on these pages does not count: somebody may have signed in anew in another tab.
+        """
+        if standing is None or standing.session_id != self.session_id:
+            return Progress(has_denied=self.has_denied)
+        return Progress(self.has_authenticated, self.has_selected, self.has_agreed, self.has_denied)
+
+
+def cookie_name(handle: str) -> str:
+    """Return the name of the flow cookie of `handle`: one for each interaction, so that tabs do not disturb."""
+    return FLOW_COOKIE + handle[:_NAME_LENGTH]
+
+
+def open_interaction(request: AuthorizationRequest, client_id: UUID, *, settings: Settings) -> Opened:
+    """Store a checked request and commit."""
+    handle, flow_secret = new_handle(), new_secret()
+    now = clock.now()
+    db.session.add(
+        Interaction(
+            id=new_id(),
+            handle_digest=digest(handle),
+            flow_digest=digest(flow_secret),
+            client_id=client_id,
+            request=request.to_document(),
+            created_at=now,
+            expires_at=now + timedelta(seconds=settings.interaction_lifetime),
+        )
+    )
+    db.session.commit()
+    return Opened(handle, flow_secret)
+
+
+def find_client(handle: str) -> UUID | None:
+    """Return the client of an interaction whose cookie is lost, so that its page can lead back to the portal."""
+    client_id = db.session.scalar(sa.select(Interaction.client_id).where(Interaction.handle_digest == digest(handle)))
+    db.session.rollback()
+    return client_id
+
+
+def visit(handle: str, flow_secret: str | None) -> Visit:
+    """Return the interaction of `handle` for the browser that holds its flow cookie.
+
+    Raises Failure: FLOW_LOST without the right cookie, FLOW_EXPIRED when it took too long.
+    """
+    row = db.session.scalar(sa.select(Interaction).where(Interaction.handle_digest == digest(handle)))
+    if row is None or not flow_secret or not is_same(digest(flow_secret), row.flow_digest):
+        raise Failure(errors.FLOW_LOST)
+    if row.expires_at <= clock.now():
+        raise Failure(errors.FLOW_EXPIRED)
+    visited = Visit(
+        handle=handle,
+        flow_secret=flow_secret,
+        id=row.id,
+        client_id=row.client_id,
+        request=AuthorizationRequest.from_document(row.request),
+        session_id=row.session_id,
+        has_authenticated=row.authenticated_at is not None,
+        has_selected=row.selected_at is not None,
+        has_agreed=row.agreed_at is not None,
+        has_denied=row.denied_at is not None,
+        code_digest=row.code_digest,
+        is_finished=row.finished_at is not None,
+    )
+    # Reading is done: on SQLite an open transaction would hold the write lock of whatever comes next.
+    db.session.rollback()
+    return visited
+
+
+def mark_authenticated(interaction_id: UUID, session_id: UUID) -> None:
+    """Note the session that signed in on these pages; the caller commits.
+
+    Consent given before belongs to whoever was signed in then, so it is forgotten.
+    """
+    _mark(interaction_id, authenticated_at=clock.now(), session_id=session_id, agreed_at=None)
+
+
+def mark_raised(interaction_id: UUID, session_id: UUID) -> None:
+    """Note the session that was raised on these pages; the caller commits."""
+    _mark(interaction_id, session_id=session_id)
+
+
+def mark_selected(interaction_id: UUID, session_id: UUID) -> None:
+    """Note that the citizen chose to go on with the account of this session; the caller commits."""
+    _mark(interaction_id, selected_at=clock.now(), session_id=session_id)
+
+
+def mark_agreed(interaction_id: UUID, session_id: UUID) -> None:
+    """Note that the citizen of this session agreed, or read the notice; the caller commits."""
+    _mark(interaction_id, agreed_at=clock.now(), session_id=session_id)
+
+
+def deny(visited: Visit, event: Event, *, citizen_id: UUID | None) -> None:
+    """Note that the citizen turned back, and commit. Events: the one given."""
+    _mark(visited.id, denied_at=clock.now())
+    record(db.session, event, citizen_id=citizen_id, client_id=visited.client_id)
+    db.session.commit()
+
+
+def _mark(interaction_id: UUID, **values: object) -> None:
+    db.session.execute(
+        sa.update(Interaction).where(Interaction.id == interaction_id, Interaction.finished_at.is_(None)).values(values)
+    )
+
+
+def surplus(cookie_names: list[str]) -> list[str]:
+    """Return the flow cookies to drop so that one more fits: browsers send the oldest first."""
+    flows = [name for name in cookie_names if FLOW_COOKIE in name]
+    return flows[: max(0, len(flows) - MOST_FLOWS + 1)]

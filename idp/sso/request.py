@@ -1,0 +1,80 @@
+"""The checked authorization request: the value that travels through the pages."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from idp.core.levels import Level
+
+
+class Prompt(StrEnum):
+    """Values of `prompt` (OpenID Connect Core 1.0, 3.1.2.1)."""
+
+    NONE = "none"
+    LOGIN = "login"
+    CONSENT = "consent"
+    SELECT_ACCOUNT = "select_account"
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorizationRequest:
+    """An authorization request of which every check has passed; nothing in it is read from a URL again.
+
+    `acr_values` are the words the portal used for levels it accepts (from acr_values, the claims parameter, or the
+    client's record), `level` the lowest of them; `is_level_essential` says that less is a failure. `claims` go to
+    UserInfo and `id_token_claims` into the ID token; both are names of claims about the person.
+    """
+
+    client_id: str
+    redirect_uri: str
+    scopes: tuple[str, ...]
+    claims: tuple[str, ...]
+    id_token_claims: tuple[str, ...]
+    acr_values: tuple[str, ...]
+    level: Level
+    is_level_essential: bool
+    prompt: frozenset[Prompt]
+    code_challenge: str = ""
+    state: str | None = None
+    nonce: str | None = None
+    max_age: int | None = None
+    login_hint: str | None = None
+    ui_locales: tuple[str, ...] = ()
+    hinted_sub: str | None = None
+
+    @property
+    def disclosed(self) -> frozenset[str]:
+        """Return all claims about the person that the portal will receive, by either way."""
+        return frozenset(self.claims) | frozenset(self.id_token_claims)
+
+    def to_document(self) -> dict[str, Any]:
+        """Return the request as a JSON document for the interaction's row."""
+        return {
+            "client_id": self.client_id,
+            "redirect_uri": self.redirect_uri,
+            "scopes": list(self.scopes),
+            "claims": list(self.claims),
+            "id_token_claims": list(self.id_token_claims),
+            "acr_values": list(self.acr_values),
+            "level": int(self.level),
+            "is_level_essential": self.is_level_essential,
+            "prompt": sorted(self.prompt),
+            "code_challenge": self.code_challenge,
+            "state": self.state,
+            "nonce": self.nonce,
+            "max_age": self.max_age,
+            "login_hint": self.login_hint,
+            "ui_locales": list(self.ui_locales),
+            "hinted_sub": self.hinted_sub,
+        }
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> "AuthorizationRequest":
+        """Return the request a row of ours holds."""
+        fields = dict(document)
+        for name in ("scopes", "claims", "id_token_claims", "acr_values", "ui_locales"):
+            fields[name] = tuple(fields[name])
+        fields["level"] = Level(fields["level"])
+        fields["prompt"] = frozenset(Prompt(value) for value in fields["prompt"])
+        return cls(**fields)

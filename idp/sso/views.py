@@ -1,0 +1,374 @@
+"""The pages of a login, /signin/HANDLE/STEP.
+
+Every page asks the dispatcher first: a step that is not the next one answers with a redirect to where the citizen
+is, whatever was typed into the address bar. Every post ends with a redirect back to the dispatcher, /signin/HANDLE,
+which `oidc` owns because it may have to issue the code.
+"""
+
+import hmac
+from base64 import urlsafe_b64encode
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import wraps
+from typing import Any
+
+from flask import Blueprint, Response, request
+
+from idp.agencies.clients import Client
+from idp.audit.events import Event
+from idp.citizens import claims
+from idp.citizens.credentials import means_of, password, totp
+from idp.citizens.models import Citizen
+from idp.core import errors, web
+from idp.core.database import db
+from idp.core.errors import Failure
+from idp.core.keyring import Keyring, Purpose
+from idp.core.levels import Method
+from idp.core.web import Back, render, see_other
+from idp.sso import consent, dispatch, interaction, session
+from idp.sso.forms import FieldError, LoginForm, code_problems, field_error
+from idp.sso.interaction import Visit
+from idp.sso.services import Services, services
+from idp.sso.situation import Progress, Situation, Standing, read_standing
+from idp.sso.steps import Need, Step
+
+blueprint = Blueprint("sso", __name__)
+SESSION_COOKIE = "sid"
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A request to a page of a login: its interaction, client, session, and what the dispatcher says is next."""
+
+    services: Services
+    visit: Visit
+    client: Client
+    standing: Standing | None
+    progress: Progress
+    decision: dispatch.Decision
+    renewed: session.Opened | None
+
+    def is_at(self, step: Step) -> bool:
+        """Tell whether `step` is what the dispatcher asks for now."""
+        return not self.visit.is_finished and isinstance(self.decision, Need) and self.decision.step is step
+
+    @property
+    def agency(self) -> str:
+        """Return the portal's name in the language of the page."""
+        return self.client.name(web.current_language())
+
+    @property
+    def path(self) -> str:
+        """Return the dispatcher's path for this interaction."""
+        return path_of(self.visit.handle)
+
+    @property
+    def csrf(self) -> str:
+        """Return the token its forms carry."""
+        return csrf_token(self.services.keyring, self.visit.flow_secret)
+
+    @property
+    def form_action(self) -> str:
+        """Return the origin a form may end at: Chromium holds form-action against redirects too."""
+        return web.origin_of(self.visit.request.redirect_uri)
+
+    def keep_cookies(self, response: Response) -> Response:
+        """Put the renewed session secret on the answer, if this request is the second half of a double click."""
+        if self.renewed is not None:
+            web.set_cookie(response, SESSION_COOKIE, self.renewed.secret, self.services.settings)
+        return response
+
+
+def path_of(handle: str) -> str:
+    """Return where the dispatcher of an interaction lives."""
+    return f"/signin/{handle}"
+
+
+def csrf_token(keyring: Keyring, flow_secret: str) -> str:
+    """Return the form token of an interaction: an HMAC of its flow cookie, so that only its own pages know it."""
+    return urlsafe_b64encode(keyring.hmac(Purpose.FORM, flow_secret.encode())).decode().rstrip("=")
+
+
+def arrive(handle: str) -> Arrival:
+    """Read the state behind a request to an interaction's page.
+
+    Raises Failure with a page of its own for a lost cookie, an expired interaction, or a suspended client.
+    """
+    provider = services()
+    settings = provider.settings
+    visit = interaction.visit(handle, flow_secret(handle))
+    client = provider.clients.by_row_id(visit.client_id)
+    if client is None or not client.is_active:
+        raise Failure(errors.SUSPENDED_CLIENT)
+    web.prefer_languages(visit.request.ui_locales)
+    secret = request.cookies.get(web.cookie_name(SESSION_COOKIE, settings))
+    standing = read_standing(provider.hot_path, secret, client)
+    renewed = None
+    if standing is None and secret and visit.session_id is not None:
+        renewed = session.take_over(secret, visit.session_id)
+        if renewed is not None:
+            standing = read_standing(provider.hot_path, renewed.secret, client)
+    progress = visit.progress(standing)
+    decision = dispatch.decide(
+        Situation(visit.request, client, standing, progress), settings=settings, means_of=means_of
+    )
+    return Arrival(provider, visit, client, standing, progress, decision, renewed)
+
+
+def flow_secret(handle: str) -> str | None:
+    """Return the flow cookie this browser sent for `handle`."""
+    return request.cookies.get(web.cookie_name(interaction.cookie_name(handle), services().settings))
+
+
+def failure_page(failure: Failure, handle: str) -> Response:
+    """Return the page of a failure in a login, with the way back to the portal that the interaction knows."""
+    provider = services()
+    client_id = interaction.find_client(handle)
+    client = provider.clients.by_row_id(client_id) if client_id is not None else None
+    back = None
+    if client is not None and client.client_uri:
+        back = Back("link", client.client_uri, client.name(web.current_language()))
+    return web.error_page(failure.entry, reference=web.reference(), back=back)
+
+
+def step_page(step: Step) -> Callable[[Callable[[Arrival], Response]], Callable[[str], Response]]:
+    """Guard a page: only the step the dispatcher asks for is served, only posts with the form token are acted on."""
+
+    def guard(page: Callable[[Arrival], Response]) -> Callable[[str], Response]:
+        @wraps(page)
+        def guarded(handle: str) -> Response:
+            try:
+                arrival = arrive(handle)
+                if not arrival.is_at(step):
+                    return arrival.keep_cookies(see_other(arrival.path))
+                if request.method == "POST":
+                    _check_form_token(arrival)
+                return arrival.keep_cookies(page(arrival))
+            except Failure as failure:
+                if failure.entry.code.startswith("OP-"):
+                    raise
+                return failure_page(failure, handle)
+
+        return guarded
+
+    return guard
+
+
+def _check_form_token(arrival: Arrival) -> None:
+    given = web.form_parameters().get("csrf", "")
+    if not hmac.compare_digest(given.encode(), arrival.csrf.encode()):
+        raise Failure(errors.FORM_EXPIRED)
+
+
+def _page(arrival: Arrival, template: str, *, status: int = 200, **context: Any) -> Response:
+    return render(
+        template,
+        status=status,
+        form_action=arrival.form_action,
+        agency=arrival.agency,
+        action=request.path,
+        cancel_action=f"{arrival.path}/cancel",
+        csrf=arrival.csrf,
+        **context,
+    )
+
+
+def _retry(response: Response, seconds: int) -> Response:
+    response.headers["Retry-After"] = str(seconds)
+    return response
+
+
+# --- number and password ----------------------------------------------------------------------------------------
+
+
+@blueprint.route("/signin/<handle>/login", methods=["GET", "POST"], endpoint="login")
+@step_page(Step.LOGIN)
+def login(arrival: Arrival) -> Response:
+    """Ask for number and password, or check them."""
+    if request.method == "GET":
+        return _login_page(arrival, LoginForm(arrival.visit.request.login_hint or ""), [])
+    form = LoginForm.read(web.form_parameters())
+    if problems := form.problems():
+        return _login_page(arrival, form, problems, status=400)
+    settings = arrival.services.settings
+    result = password.verify(
+        form.number,
+        form.password,
+        address=web.remote_address(),
+        settings=settings,
+        keyring=arrival.services.keyring,
+    )
+    if result.outcome is password.Outcome.BUSY:
+        page = _login_page(arrival, form, [field_error("", "error.OP-002.message")], status=503)
+        return _retry(page, result.retry_after or 1)
+    if result.outcome is password.Outcome.THROTTLED:
+        wait = result.retry_after or 1
+        return _retry(_login_page(arrival, form, [_throttled("login", wait)], status=429), wait)
+    if result.citizen_id is None:
+        return _login_page(arrival, form, [field_error("", "login.error.refused")], status=400)
+    opened = session.open_session(result.citizen_id, [Method.PASSWORD], previous=arrival.standing, settings=settings)
+    if arrival.visit.session_id is not None and arrival.visit.session_id != opened.session_id:
+        session.end(arrival.visit.session_id, reason="replaced")
+    interaction.mark_authenticated(arrival.visit.id, opened.session_id)
+    db.session.commit()
+    response = see_other(arrival.path)
+    web.set_cookie(response, SESSION_COOKIE, opened.secret, settings)
+    return response
+
+
+def _login_page(arrival: Arrival, form: LoginForm, problems: list[FieldError], *, status: int = 200) -> Response:
+    return _page(
+        arrival,
+        "sso/login.html",
+        status=status,
+        form=form,
+        errors=problems,
+        reauthentication=arrival.standing is not None,
+    )
+
+
+def _throttled(page: str, seconds: int) -> FieldError:
+    if page == "login" and seconds < 60:  # noqa: PLR2004 (a minute)
+        return field_error("", "login.error.wait-seconds", seconds=seconds)
+    return field_error("", f"{page}.error.throttled", minutes=max(1, -(-seconds // 60)))
+
+
+# --- one-time code ----------------------------------------------------------------------------------------------
+
+
+@blueprint.route("/signin/<handle>/code", methods=["GET", "POST"], endpoint="code")
+@step_page(Step.CODE)
+def code(arrival: Arrival) -> Response:
+    """Ask for the one-time code, or check it."""
+    assert arrival.standing is not None
+    if request.method == "GET":
+        return _code_page(arrival, [])
+    typed = web.form_parameters().get("code", "")
+    if problems := code_problems(typed):
+        return _code_page(arrival, problems, status=400)
+    settings = arrival.services.settings
+    result = totp.verify(arrival.standing.citizen_id, typed, keyring=arrival.services.keyring)
+    if result.outcome is totp.Outcome.THROTTLED:
+        wait = result.retry_after or 1
+        return _retry(_code_page(arrival, [_throttled("totp", wait)], status=429), wait)
+    if result.outcome is not totp.Outcome.ACCEPTED:
+        return _code_page(arrival, [field_error("code", "totp.error.refused")], status=400)
+    raised = session.raise_session(arrival.standing.session_id, Method.ONE_TIME_CODE, settings=settings)
+    response = see_other(arrival.path)
+    if raised is not None:
+        interaction.mark_raised(arrival.visit.id, raised.session_id)
+        db.session.commit()
+        web.set_cookie(response, SESSION_COOKIE, raised.secret, settings)
+    return response
+
+
+def _code_page(arrival: Arrival, problems: list[FieldError], *, status: int = 200) -> Response:
+    is_step_up = not arrival.progress.has_authenticated
+    return _page(arrival, "sso/totp.html", status=status, errors=problems, step_up=is_step_up)
+
+
+# --- which account ----------------------------------------------------------------------------------------------
+
+
+@blueprint.route("/signin/<handle>/account", methods=["GET", "POST"], endpoint="account")
+@step_page(Step.ACCOUNT)
+def account(arrival: Arrival) -> Response:
+    """Ask whether to go on with the account of the session, or act on the answer."""
+    assert arrival.standing is not None
+    if request.method == "GET":
+        return _page(arrival, "sso/select_account.html", full_name=_profile(arrival).full_name)
+    response = see_other(arrival.path)
+    if web.form_parameters().get("decision") == "continue":
+        interaction.mark_selected(arrival.visit.id, arrival.standing.session_id)
+    else:
+        session.end(arrival.standing.session_id, reason="other account")
+        web.drop_cookie(response, SESSION_COOKIE, arrival.services.settings)
+    db.session.commit()
+    return response
+
+
+def _profile(arrival: Arrival) -> claims.Profile:
+    assert arrival.standing is not None
+    citizen = db.session.get_one(Citizen, arrival.standing.citizen_id)
+    profile = claims.open_profile(citizen.profile, citizen.id, arrival.services.keyring)
+    db.session.rollback()
+    return profile
+
+
+# --- consent and notice -----------------------------------------------------------------------------------------
+
+
+@blueprint.route("/signin/<handle>/consent", methods=["GET", "POST"], endpoint="consent")
+@step_page(Step.CONSENT)
+def ask_consent(arrival: Arrival) -> Response:
+    """Show what would be sent and ask, or act on the answer."""
+    if request.method == "GET":
+        return _consent_page(arrival, "sso/consent.html")
+    decision = web.form_parameters().get("decision")
+    if decision == "deny":
+        return _deny(arrival, Event.CONSENT_REFUSED)
+    if decision != "allow":
+        return see_other(request.path)
+    return _agree(arrival)
+
+
+@blueprint.route("/signin/<handle>/notice", methods=["GET", "POST"], endpoint="notice")
+@step_page(Step.NOTICE)
+def show_notice(arrival: Arrival) -> Response:
+    """Show what the law lets the agency receive, or note that it was read."""
+    if request.method == "GET":
+        legal_basis = arrival.client.legal_basis(web.current_language())
+        return _consent_page(arrival, "sso/notice.html", legal_basis=legal_basis)
+    return _agree(arrival)
+
+
+def _consent_page(arrival: Arrival, template: str, **context: Any) -> Response:
+    assert arrival.standing is not None
+    profile = _profile(arrival)
+    asked = consent.items(
+        arrival.visit.request, arrival.client, profile, arrival.standing, language=web.current_language()
+    )
+    has_new = any(item.new for item in asked) and not all(item.new for item in asked)
+    shown = [item for item in asked if item.new] if has_new else asked
+    return _page(
+        arrival,
+        template,
+        full_name=profile.full_name,
+        purpose_items=[replace(item, new=item.new and has_new) for item in shown],
+        remembered_items=[item for item in asked if not item.new] if has_new else [],
+        anonymous=not arrival.visit.request.disclosed,
+        **context,
+    )
+
+
+def _agree(arrival: Arrival) -> Response:
+    assert arrival.standing is not None
+    consent.agree(arrival.visit, arrival.client, arrival.standing)
+    return see_other(arrival.path)
+
+
+# --- turning back -----------------------------------------------------------------------------------------------
+
+
+@blueprint.post("/signin/<handle>/cancel", endpoint="cancel")
+def cancel(handle: str) -> Response:
+    """Take the citizen back to the portal, which is told access_denied."""
+    try:
+        arrival = arrive(handle)
+        _check_form_token(arrival)
+        if arrival.visit.is_finished:
+            return see_other(arrival.path)
+        return _deny(arrival, Event.SIGN_IN_ABANDONED)
+    except Failure as failure:
+        return failure_page(failure, handle)
+
+
+def _deny(arrival: Arrival, event: Event) -> Response:
+    interaction.deny(arrival.visit, event, citizen_id=arrival.standing.citizen_id if arrival.standing else None)
+    return see_other(arrival.path)
+
+
+def refusal_page(arrival: Arrival, entry: errors.Entry) -> Response:
+    """Return the page that explains why this login ends, with the button back to the portal."""
+    back = Back("form", f"{arrival.path}/cancel", arrival.agency, arrival.csrf)
+    return web.error_page(entry, reference=web.reference(), back=back, form_action=arrival.form_action)
