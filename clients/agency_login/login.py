@@ -195,7 +195,8 @@ class AgencyLogin:
         if userinfo.get("sub") != claims["sub"]:
             raise LoginRefused(Refusal.TOKEN_REFUSED, "UserInfo is about another sub")
         self._open_session(pending, claims, userinfo, token["id_token"])
-        return own_path(pending["return_to"]) or "/"
+        return_to: str = pending["return_to"]  # made safe before it went into the signed cookie
+        return return_to
 
     def _redeem(self) -> dict[str, Any]:
         """Exchange the code through Authlib, which verifies the ID token the first time."""

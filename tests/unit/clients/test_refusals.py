@@ -120,6 +120,15 @@ def test_answer_is_refused_the_second_time(browser: Browser, app: Any) -> None:
     assert browser.sub() == SUB
 
 
+def test_answer_is_refused_after_a_refused_one_to_the_same_request(
+    browser: Browser, provider: ScriptedProvider
+) -> None:
+    callback = browser.answer_of(browser.begin())
+    provider.userinfo_answer = lambda answer: ("", 500)
+    expect(browser, browser.portal.get(callback), "provider-error")
+    expect(browser, browser.portal.get(callback), "stale-request")
+
+
 def test_answer_is_refused_in_another_browser(browser: Browser, app: Any) -> None:
     callback = browser.answer_of(browser.begin())
     stranger = Browser(app)
@@ -349,7 +358,10 @@ def test_discovery_is_refused_when_it_names(
 
 def test_metadata_cannot_reach_into_the_http_session(app: Any, provider: ScriptedProvider) -> None:
     provider.metadata = {"verify": False, "proxies": {"https": "http://attacker.example"}}
-    assert {"verify", "proxies"}.isdisjoint(app.extensions["login"].provider.metadata())
+    provider.metadata["id_token_signing_alg_values_supported"] = ["none"]
+    metadata = app.extensions["login"].provider.metadata()
+    assert {"verify", "proxies"}.isdisjoint(metadata)
+    assert metadata["id_token_signing_alg_values_supported"] == ["ES256", "RS256"]
 
 
 def test_sign_out_says_so_when_the_provider_is_down(provider: ScriptedProvider, browser: Browser) -> None:
