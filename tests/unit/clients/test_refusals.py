@@ -123,9 +123,9 @@ def test_answer_is_refused_the_second_time(browser: Browser, app: Any) -> None:
 def test_answer_is_refused_after_a_refused_one_to_the_same_request(
     browser: Browser, provider: ScriptedProvider
 ) -> None:
+    provider.change_answer = lambda answer: {**answer, "error": "access_denied"}
     callback = browser.answer_of(browser.begin())
-    provider.userinfo_answer = lambda answer: ("", 500)
-    expect(browser, browser.portal.get(callback), "provider-error")
+    expect(browser, browser.portal.get(callback), "access-denied")
     expect(browser, browser.portal.get(callback), "stale-request")
 
 
