@@ -22,7 +22,7 @@ endif
 
 .PHONY: help demo test check bench assets catalogues lock clean
 
-help: ## Show these lines.
+help: ## Show what each target does.
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
 
 demo: .venv/.runtime ## Start the provider and two portals on this machine, with invented citizens; Ctrl-C ends all.
