@@ -280,7 +280,7 @@ def _default_level(reader: Reader) -> Level | None:
 
 
 def _authentication(reader: Reader) -> tuple[AuthMethod | None, tuple[str, ...], dict[str, Any] | None]:
-    method = reader.choice("token_endpoint_auth_method", tuple(AuthMethod), default=AuthMethod.CLIENT_SECRET_BASIC)
+    method = reader.choice("token_endpoint_auth_method", tuple(AuthMethod), default=AuthMethod.SECRET_BASIC)
     if method != AuthMethod.PRIVATE_KEY_JWT:
         for member in ("jwks", "token_endpoint_auth_signing_alg"):
             if member in reader.members:

@@ -19,8 +19,8 @@ class Basis(StrEnum):
 class AuthMethod(StrEnum):
     """How a client proves itself at the token endpoint (OpenID Connect Core 1.0, 9)."""
 
-    CLIENT_SECRET_BASIC = "client_secret_basic"  # noqa: S105 (a registered name)
-    CLIENT_SECRET_POST = "client_secret_post"  # noqa: S105
+    SECRET_BASIC = "client_secret_basic"  # noqa: S105 (a registered name)
+    SECRET_POST = "client_secret_post"  # noqa: S105
     PRIVATE_KEY_JWT = "private_key_jwt"
 
 
