@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from flask import Flask
-from werkzeug.serving import make_server
+from werkzeug.serving import WSGIRequestHandler, make_server
 
 _REGISTRATIONS = Path(__file__).resolve().parent.parent / "registrations"
 
@@ -29,6 +29,14 @@ class Options(NamedTuple):
     client_secret: str
     cookie_key: str
     registration: dict[str, Any]
+
+
+class PathLog(WSGIRequestHandler):
+    """Log requests without their query: the callback's holds a code and a state."""
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """Write method, path and status."""
+        self.log("info", "%s %s %s", self.command, self.path.partition("?")[0], code)
 
 
 def read_registration(name: str) -> dict[str, Any]:
@@ -84,7 +92,7 @@ def serve(name: str, create_app: Any, *, default_port: int) -> None:
     )
     app = create_app(options)
     try:
-        server = make_server("127.0.0.1", arguments.port, app, threaded=True)
+        server = make_server("127.0.0.1", arguments.port, app, threaded=True, request_handler=PathLog)
     except (OSError, SystemExit):  # werkzeug turns a busy port into SystemExit after printing why
         sys.exit(f"{name}: port {arguments.port} is in use; choose another with --port")
     print(f"{name}: {options.public_url}", flush=True)

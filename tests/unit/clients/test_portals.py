@@ -165,10 +165,15 @@ def test_command_starts_before_the_provider_and_ends_on_interrupt(name: str) -> 
             assert busy.returncode == 1
             assert f"{name}: port {port} is in use" in busy.stderr
             assert "Traceback" not in busy.stderr
+            requests.get(f"http://127.0.0.1:{port}/signin/callback?code=secret-code&state=x", timeout=5)
         finally:
             began = time.monotonic()
             portal.send_signal(signal.SIGINT)
             portal.wait(10)
+        assert portal.stderr is not None
+        log = portal.stderr.read()
+        assert "GET /signin/callback 400" in log
+        assert "secret-code" not in log
         assert portal.returncode == 0
         assert time.monotonic() - began < 5
 
