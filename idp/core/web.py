@@ -276,7 +276,8 @@ def _install_headers(app: Flask, settings: Settings) -> None:
         headers = response.headers
         if "Cache-Control" not in headers:
             headers["Cache-Control"] = "no-store"
-        headers.extend(common)
+        for name, value in common:
+            headers.setdefault(name, value)
         if response.mimetype == "text/html":
             origin = g.get("form_action")
             headers["Content-Security-Policy"] = _PAGE_POLICY.format(origin=f" {origin}" if origin else "")

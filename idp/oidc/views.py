@@ -24,7 +24,11 @@ from idp.sso.views import SESSION_COOKIE, arrive, failure_page, path_of, refusal
 log = logging.getLogger("idp.oidc")
 blueprint = Blueprint("oidc", __name__)
 MACHINE_PATHS = frozenset({"/token", "/userinfo", "/jwks", "/.well-known/openid-configuration"})
-_PUBLISHED = {"Cache-Control": "public, max-age=300", "Access-Control-Allow-Origin": "*"}
+_PUBLISHED = {
+    "Cache-Control": "public, max-age=300",
+    "Access-Control-Allow-Origin": "*",
+    "Cross-Origin-Resource-Policy": "cross-origin",
+}
 _token_endpoint = token.TokenEndpoint()
 
 
