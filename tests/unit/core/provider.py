@@ -1,0 +1,47 @@
+"""A provider without pages: the ORM and the hot path on one migrated database, a fresh keyring."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from flask import Flask
+
+from idp.core import keyring
+from idp.core.database import HotPath, db, driver_url, engine_options, hot_path, prepare_engine
+from idp.core.keyring import Keyring
+
+
+@dataclass(frozen=True)
+class Provider:
+    """What acts need, inside an application context."""
+
+    url: str
+    hot_path: HotPath
+    keyring: Keyring
+
+
+@contextmanager
+def provider_on(url: str, secrets: Path) -> Iterator[Provider]:
+    """Yield a provider on the migrated database at `url`, its keyring in `secrets`."""
+    app = Flask("lienket-test")
+    app.config["SQLALCHEMY_DATABASE_URI"] = driver_url(url)
+    app.config["SQLALCHEMY_ENGINE_OPTIONS"] = engine_options(url)
+    db.init_app(app)
+    keyring.create(secrets)
+    with app.app_context():
+        prepare_engine(db.engine)
+        path = hot_path(url)
+        try:
+            yield Provider(url, path, keyring.load(secrets, is_production=True))
+        finally:
+            db.session.remove()
+            db.engine.dispose()
+            close(path)
+
+
+def close(path: HotPath) -> None:
+    """Close the calling thread's connection of `path`; at the end of a process nobody needs to."""
+    connection = getattr(path._local, "connection", None)
+    if connection is not None:
+        connection.close()
