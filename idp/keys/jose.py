@@ -75,7 +75,7 @@ def verify_with(
     """
     try:
         keys = [key for member in jwks["keys"] for key in verification_keys(member, algorithms)]
-    except (JoseError, KeyError, TypeError, ValueError) as error:
+    except (JoseError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise TokenRefused(f"the registered key set cannot be read ({type(error).__name__})") from None
     return verify(keys, compact, algorithms=algorithms, typ=typ)
 
