@@ -79,3 +79,22 @@ def test_gate_lets_nothing_be_left_out() -> None:
     gate = ROOT / ".ci" / "run"
     assert os.access(gate, os.X_OK)
     assert "export CI=true LIENKET_NO_LEFT_OUT=1\nexec make test\n" in gate.read_text()
+
+
+@pytest.mark.parametrize(("no_left_out", "status"), [("0", 0), ("1", 1)])
+def test_missing_system_packages_are_named_when_they_cannot_be_installed(
+    tmp_path: Path, no_left_out: str, status: int
+) -> None:
+    # A PATH without chromium and without apt-get: any other system than Debian.
+    for command in ("cat", "id"):
+        (tmp_path / command).symlink_to(f"/usr/bin/{command}")
+    done = subprocess.run(
+        ["/bin/bash", str(ROOT / "tests" / "system_packages.sh")],
+        env={"PATH": str(tmp_path), "LIENKET_NO_LEFT_OUT": no_left_out},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+    assert "TESTS WILL BE LEFT OUT: this machine lacks chromium" in done.stderr
+    assert done.returncode == status
