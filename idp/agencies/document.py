@@ -266,7 +266,7 @@ def _basis(reader: Reader) -> tuple[Basis | None, dict[str, str]]:
     basis = reader.choice("basis", tuple(Basis))
     is_legal = basis == Basis.LEGAL
     citations = reader.texts("legal_basis", longest=MAX_CITATION, is_required=is_legal)
-    if citations and not is_legal:
+    if citations and basis == Basis.CONSENT:
         reader.refuse("legal_basis", 'is only used with basis "legal"; drop it or change the basis')
     return (None if basis is None else Basis(basis)), citations
 

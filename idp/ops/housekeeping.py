@@ -30,6 +30,7 @@ def expiring() -> Iterator[tuple[str, str, int]]:
     """Yield table, column and seconds of grace of everything that expires."""
     for room in ROOMS:
         yield from getattr(room, "EXPIRING", ())
+    yield (citizens.CredentialThrottle.__tablename__, "expires_at", 0)
 
 
 def delete_expired(*, bite: int = BITE) -> dict[str, int]:
