@@ -13,8 +13,7 @@ from sqlalchemy.exc import IntegrityError
 
 from idp.citizens.documents import DocumentsRefused, Problem, Row
 from idp.citizens.enrolment import EnrolmentResult, import_documents
-from idp.cli.shared import Refused, application
-from idp.sso.services import services
+from idp.cli.shared import Refused, services
 
 
 @click.group("citizens")
@@ -39,8 +38,7 @@ def import_files(files: Sequence[Path]) -> tuple[EnrolmentResult, ...]:
     """Enrol the people of all `files`, in order, or nobody. Raises Refused with one line a problem."""
     try:
         rows = [row for path in files for row in read_rows(path)]
-        with application().app_context():
-            provider = services()
+        with services() as provider:
             return import_documents(
                 rows, settings=provider.settings, keyring=provider.keyring, registry=provider.registry
             )

@@ -175,7 +175,7 @@ def _running(
 
 def _start(arguments: list[str], environment: dict[str, str]) -> subprocess.Popen[bytes]:
     # A session of its own: Ctrl-C at the terminal reaches this process alone, which then ends the others in order.
-    return subprocess.Popen(
+    return subprocess.Popen(  # noqa: S603 (this interpreter, our own modules)
         [sys.executable, "-m", *arguments], env={**os.environ, **environment}, start_new_session=True
     )
 

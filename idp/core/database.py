@@ -15,7 +15,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Protocol, TypeAlias, cast
+from typing import Any, Protocol, TypeAlias
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -215,6 +215,7 @@ class PostgresHotPath:
         self._conninfo = parts.render_as_string(hide_password=False)
         self._local = threading.local()
         self._sql: dict[Query | Change, str] = {}
+        self._names: dict[str, tuple[str, ...]] = {}
 
     def one(self, query: Query, parameters: Row) -> Row | None:
         sql = self._sql.get(query) or self._sql.setdefault(query, _postgres(query.sql))
@@ -233,21 +234,24 @@ class PostgresHotPath:
 
         try:
             cursor = self._connection().execute(sql, parameters, prepare=True)
-            return cast("Row | None", cursor.fetchone()) if cursor.description else None
+            row = cursor.fetchone()
         except psycopg.OperationalError as error:
             self._drop()
             raise DatabaseUnavailable(type(error).__name__) from error
+        if row is None:
+            return None
+        # A statement's columns never change: psycopg's own dict rows would read their names anew for each row.
+        names = self._names.get(sql) or self._names.setdefault(sql, tuple(column.name for column in cursor.description))
+        return dict(zip(names, row, strict=True))
 
     def _connection(self) -> Any:
         import psycopg  # noqa: PLC0415 (see _execute)
-        from psycopg.rows import dict_row  # noqa: PLC0415
 
         connection = getattr(self._local, "connection", None)
         if connection is None or connection.closed:
             connection = psycopg.connect(
                 self._conninfo,
                 autocommit=True,
-                row_factory=dict_row,
                 connect_timeout=5,
                 options=_postgres_options(),
                 prepare_threshold=0,

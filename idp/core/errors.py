@@ -114,6 +114,7 @@ GRANT_TYPE_MISSING = _request("PR-210", "invalid_request", "grant_type is missin
 VERIFIER_MALFORMED = _request("PR-211", "invalid_request", "code_verifier must be 43 to 128 unreserved characters")
 TOKEN_MISSING = Entry("PR-220", 401, "invalid_request", "No bearer token in the Authorization header")
 TOKEN_REFUSED = Entry("PR-221", 401, "invalid_token", "The access token is unknown, expired or revoked")
+TOKEN_PARAMETER_MISSING = _request("PR-225", "invalid_request", "token is missing")
 TOKEN_TWICE = _request("PR-222", "invalid_request", "Send the access token in one way only: the Authorization header")
 SCOPE_INSUFFICIENT = Entry("PR-223", 403, "insufficient_scope", "The access token has no openid scope")
 CLIENT_THROTTLED = Entry("PR-224", 429, "invalid_client", "Too many failed client authentications; wait a minute")

@@ -39,7 +39,6 @@ _COMMON_HEADERS = (
     ("Referrer-Policy", "no-referrer"),
     ("X-Frame-Options", "DENY"),
     ("Cross-Origin-Opener-Policy", "same-origin"),
-    ("Cross-Origin-Resource-Policy", "same-origin"),
 )
 _PAGE_HEADERS = (
     ("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
@@ -276,8 +275,8 @@ def _install_headers(app: Flask, settings: Settings) -> None:
         headers = response.headers
         if "Cache-Control" not in headers:
             headers["Cache-Control"] = "no-store"
-        for name, value in common:
-            headers.setdefault(name, value)
+        headers.extend(common)
+        headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
         if response.mimetype == "text/html":
             origin = g.get("form_action")
             headers["Content-Security-Policy"] = _PAGE_POLICY.format(origin=f" {origin}" if origin else "")

@@ -15,7 +15,7 @@ from idp.core.errors import Entry, Failure, ProtocolFailure
 from idp.core.parameters import Parameters
 from idp.core.settings import Settings
 from idp.core.web import form_parameters, json_answer, query_parameters, render, see_other
-from idp.oidc import authorize, checks, discovery, logout, token, userinfo
+from idp.oidc import authorize, checks, discovery, introspection, logout, token, userinfo
 from idp.oidc.responses import describe, error_location
 from idp.sso import interaction
 from idp.sso.services import Services, services
@@ -23,7 +23,7 @@ from idp.sso.views import SESSION_COOKIE, arrive, failure_page, path_of, refusal
 
 log = logging.getLogger("idp.oidc")
 blueprint = Blueprint("oidc", __name__)
-MACHINE_PATHS = frozenset({"/token", "/userinfo", "/jwks", "/.well-known/openid-configuration"})
+MACHINE_PATHS = frozenset({"/token", "/userinfo", "/introspect", "/jwks", "/.well-known/openid-configuration"})
 _PUBLISHED = {
     "Cache-Control": "public, max-age=300",
     "Access-Control-Allow-Origin": "*",
@@ -154,6 +154,17 @@ def token_endpoint() -> Response:
         form, authorization=request.headers.get("Authorization"), provider=services(), reference=web.reference()
     )
     return json_answer(document, headers={"Pragma": "no-cache"})
+
+
+@blueprint.post("/introspect")
+def introspection_endpoint() -> Response:
+    """Say whether an access token is still good (RFC 7662, 2)."""
+    try:
+        form = form_parameters()
+    except Failure as failure:
+        raise ProtocolFailure(errors.FORM_INVALID) from failure
+    document = introspection.answer(form, authorization=request.headers.get("Authorization"), provider=services())
+    return json_answer(document)
 
 
 @blueprint.route("/userinfo", methods=["GET", "POST"])

@@ -31,10 +31,8 @@ def upgrade() -> None:
         sa.Column("revoked_at", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("digest", name=op.f("pk_access_token")),
     )
-    op.create_index(op.f("ix_access_token_citizen_id"), "access_token", ["citizen_id"])
     op.create_index(op.f("ix_access_token_code_digest"), "access_token", ["code_digest"])
     op.create_index(op.f("ix_access_token_expires_at"), "access_token", ["expires_at"])
-    op.create_index(op.f("ix_access_token_session_id"), "access_token", ["session_id"])
     op.create_table(
         "agency",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -58,9 +56,7 @@ def upgrade() -> None:
         sa.Column("detail", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_audit_event")),
     )
-    op.create_index(op.f("ix_audit_event_at"), "audit_event", ["at"])
     op.create_index(op.f("ix_audit_event_citizen_id"), "audit_event", ["citizen_id"])
-    op.create_index(op.f("ix_audit_event_client_id"), "audit_event", ["client_id"])
     op.create_table(
         "authorization_code",
         sa.Column("digest", sa.LargeBinary(length=32), nullable=False),
@@ -82,9 +78,7 @@ def upgrade() -> None:
         sa.Column("used_at", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("digest", name=op.f("pk_authorization_code")),
     )
-    op.create_index(op.f("ix_authorization_code_citizen_id"), "authorization_code", ["citizen_id"])
     op.create_index(op.f("ix_authorization_code_expires_at"), "authorization_code", ["expires_at"])
-    op.create_index(op.f("ix_authorization_code_session_id"), "authorization_code", ["session_id"])
     op.create_table(
         "citizen",
         sa.Column("id", sa.Uuid(), nullable=False),

@@ -177,6 +177,8 @@ def _refuse(attempt: _Attempt) -> PasswordResult:
 def _accept(attempt: _Attempt, citizen_id: UUID, renewed: str | None) -> PasswordResult:
     credential = PasswordCredential
     values: dict[str, object] = {"failures": 0} if renewed is None else {"failures": 0, "hash": renewed}
+    # Rows are locked in the order of counting, pair before credential: the other way round would deadlock.
+    throttle.forgive(attempt.pair)
     # Only while the credential is the one that was judged: a password changed meanwhile must not be undone.
     kept = db.session.execute(
         sa.update(credential)
@@ -192,7 +194,6 @@ def _accept(attempt: _Attempt, citizen_id: UUID, renewed: str | None) -> Passwor
     if kept is None:
         db.session.rollback()
         return _refuse(attempt)
-    throttle.forgive(attempt.pair)
     throttle.withdraw(attempt.address)
     record(db.session, Event.PASSWORD_ACCEPTED, citizen_id=citizen_id)
     db.session.commit()

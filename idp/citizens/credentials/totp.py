@@ -74,8 +74,13 @@ def verify(citizen_id: UUID, code: str, *, keyring: Keyring) -> TotpResult:
         if credential.failures > throttle.DISABLED_AT:
             continue
         step = _step(keyring.unseal(credential.secret, _place(credential.id)), typed, now)
-        if step is not None and _spend(credential.id, step):
-            return _accept(citizen_id, credential.id, series)
+        if step is None:
+            continue
+        # Rows are locked in the order of counting, series before credential: the other way round would deadlock.
+        throttle.forgive(series)
+        if _spend(credential.id, step):
+            return _accept(citizen_id, credential.id)
+        db.session.rollback()
     return _refuse(citizen_id, counted, now)
 
 
@@ -170,7 +175,7 @@ def _spend(credential_id: UUID, step: int) -> bool:
     return spent.first() is not None
 
 
-def _accept(citizen_id: UUID, credential_id: UUID, series: str) -> TotpResult:
+def _accept(citizen_id: UUID, credential_id: UUID) -> TotpResult:
     credential = TotpCredential
     db.session.execute(
         sa.update(credential)
@@ -178,7 +183,6 @@ def _accept(citizen_id: UUID, credential_id: UUID, series: str) -> TotpResult:
         .values(failures=0),
         execution_options={"synchronize_session": False},
     )
-    throttle.forgive(series)
     record(db.session, Event.TOTP_ACCEPTED, citizen_id=citizen_id)
     db.session.commit()
     return TotpResult(Outcome.ACCEPTED, credential_id=credential_id)
