@@ -1,0 +1,238 @@
+"""The hot path: the same statements, values and refusals on SQLite and on PostgreSQL."""
+
+import multiprocessing
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import pytest
+import sqlalchemy as sa
+
+from idp.audit.models import AuditEvent
+from idp.core import clock
+from idp.core.database import (
+    Change,
+    DatabaseUnavailable,
+    HotPath,
+    Query,
+    as_instant,
+    as_uuid,
+    db,
+    driver_url,
+    engine_options,
+    hot_path,
+    split_words,
+)
+from idp.core.ids import new_id
+from idp.core.limits import RateLimit
+from tests.unit.core.provider import Provider, close
+
+ADD = Change(
+    "INSERT INTO rate_limit (digest, hits, expires_at) VALUES (:digest, :hits, {after_life})", returning=("hits",)
+)
+SPEND = Change(
+    "UPDATE rate_limit SET hits = hits + 1 WHERE digest = :digest AND hits = 0 AND expires_at > {now}",
+    returning=("digest", "hits"),
+    then=(
+        """
+        INSERT INTO audit_event (id, at, name, outcome, reference)
+        SELECT :id, {now}, 'test', 'done', CAST(:reference AS text) {from_first} WHERE {first.hits} = 1
+        """,
+    ),
+)
+READ = Query("SELECT digest, hits, expires_at, {now} AS now, '100%' AS percent FROM rate_limit WHERE digest = :digest")
+
+
+@pytest.fixture
+def path(provider: Provider) -> HotPath:
+    return provider.hot_path
+
+
+def add(path: HotPath, digest: bytes = b"a", *, life: int = 60) -> None:
+    path.apply(ADD, {"digest": digest, "hits": 0, "life": life})
+
+
+def events() -> int:
+    found = db.session.scalar(sa.select(sa.func.count()).select_from(AuditEvent)) or 0
+    db.session.rollback()
+    return found
+
+
+def spend(path: HotPath, digest: bytes = b"a") -> bool:
+    return path.apply(SPEND, {"digest": digest, "id": new_id(), "reference": None}) is not None
+
+
+def test_values_come_back_as_written_when_read(path: HotPath) -> None:
+    assert path.apply(ADD, {"digest": b"\0\xff", "hits": 7, "life": 60}) == {"hits": 7}
+    row = path.one(READ, {"digest": b"\0\xff"})
+    assert row is not None
+    assert (bytes(row["digest"]), row["hits"], row["percent"]) == (b"\0\xff", 7, "100%")
+    life = as_instant(row["expires_at"]) - as_instant(row["now"])
+    assert timedelta(seconds=59) < life <= timedelta(seconds=60)
+    assert abs(as_instant(row["now"]) - clock.now()) < timedelta(seconds=5)
+    assert path.one(READ, {"digest": b"nothing"}) is None
+
+
+def test_both_ways_agree_when_one_writes_and_the_other_reads(path: HotPath) -> None:
+    moment = datetime(2026, 2, 3, 4, 5, 6, 789_000, tzinfo=UTC)
+    db.session.add(RateLimit(digest=b"orm", hits=1, expires_at=moment))
+    db.session.commit()
+    row = path.one(READ, {"digest": b"orm"})
+    assert row is not None
+    assert as_instant(row["expires_at"]) == moment
+    add(path, b"hot")
+    stored = db.session.scalars(sa.select(RateLimit.expires_at).where(RateLimit.digest == b"hot")).one()
+    assert stored.tzinfo is not None
+    db.session.commit()
+    assert timedelta(seconds=50) < stored - clock.now() <= timedelta(seconds=61)
+    key = new_id()
+    path.apply(
+        Change("INSERT INTO audit_event (id, at, name, outcome) VALUES (:id, {now}, 'test', 'done')"), {"id": key}
+    )
+    assert db.session.get(AuditEvent, key) is not None
+    found = path.one(
+        Query("SELECT id, at FROM audit_event WHERE id = :id AND at < :moment"),
+        {"id": key, "moment": clock.now() + timedelta(seconds=5)},
+    )
+    assert found is not None
+    assert as_uuid(found["id"]) == key
+
+
+def test_all_parts_are_written_when_the_first_touched_a_row(path: HotPath) -> None:
+    add(path)
+    assert spend(path)
+    assert events() == 1
+
+
+def test_no_part_is_written_when_the_first_touched_nothing(path: HotPath) -> None:
+    add(path)
+    assert spend(path)
+    assert not spend(path)
+    assert not spend(path, b"unknown")
+    assert events() == 1
+
+
+def test_nothing_is_written_when_a_later_part_fails(path: HotPath) -> None:
+    add(path)
+    taken = new_id()
+    insert = "INSERT INTO audit_event (id, at, name, outcome) SELECT :id, {now}, 'test', 'done' {from_first}"
+    change = Change("UPDATE rate_limit SET hits = 9 WHERE digest = :digest", returning=("hits",), then=(insert,))
+    assert path.apply(change, {"digest": b"a", "id": taken}) == {"hits": 9}
+    with pytest.raises(Exception, match=r"(?i)unique"):
+        path.apply(
+            Change(change.first.replace("9", "10"), returning=("hits",), then=(insert,)), {"digest": b"a", "id": taken}
+        )
+    row = path.one(READ, {"digest": b"a"})
+    assert row is not None
+    assert row["hits"] == 9
+
+
+def test_the_database_decides_when_something_expires(path: HotPath) -> None:
+    add(path, life=0)
+    assert not spend(path)
+
+
+def _race(url: str, wins) -> None:
+    path = hot_path(url)
+    won = sum(spend(path, str(number).encode()) for number in range(100))
+    close(path)
+    with wins.get_lock():
+        wins.value += won
+
+
+def test_one_process_wins_each_time_when_four_spend(provider: Provider) -> None:
+    for number in range(100):
+        add(provider.hot_path, str(number).encode())
+    context = multiprocessing.get_context("spawn")
+    wins = context.Value("i", 0)
+    running = [context.Process(target=_race, args=(provider.url, wins)) for _ in range(4)]
+    for process in running:
+        process.start()
+    for process in running:
+        process.join(60)
+    assert [process.exitcode for process in running] == [0] * 4
+    assert (wins.value, events()) == (100, 100)
+
+
+def test_each_thread_has_its_own_connection_when_several_ask(path: HotPath) -> None:
+    add(path)
+    found: list[object] = []
+
+    def read() -> None:
+        found.extend(path.one(READ, {"digest": b"a"}) for _ in range(20))
+        close(path)
+
+    threads = [threading.Thread(target=read) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 80
+    assert None not in found
+
+
+def test_reading_goes_on_when_the_server_dropped_the_connection(migrated_postgres_url: str) -> None:
+    path = hot_path(migrated_postgres_url)
+    row = path.one(Query("SELECT pg_backend_pid() AS pid"), {})
+    assert row is not None
+    engine = sa.create_engine(driver_url(migrated_postgres_url))
+    with engine.begin() as connection:
+        connection.execute(sa.text("SELECT pg_terminate_backend(:pid)"), {"pid": row["pid"]})
+    engine.dispose()
+    again = path.one(Query("SELECT pg_backend_pid() AS pid"), {})
+    assert again is not None
+    assert again["pid"] != row["pid"]
+    close(path)
+
+
+@pytest.fixture
+def locked(provider: Provider) -> Iterator[None]:
+    """Hold the row `a` locked by somebody else."""
+    engine = sa.create_engine(driver_url(provider.url), connect_args=engine_options(provider.url)["connect_args"])
+    with engine.connect() as other:
+        if engine.dialect.name == "sqlite":
+            other.connection.driver_connection.isolation_level = None
+            other.exec_driver_sql("BEGIN IMMEDIATE")
+        other.execute(sa.text("UPDATE rate_limit SET hits = 0"))
+        yield
+        other.rollback()
+    engine.dispose()
+
+
+def test_a_write_fails_in_time_when_another_holds_the_row(provider: Provider, request: pytest.FixtureRequest) -> None:
+    add(provider.hot_path)
+    request.getfixturevalue("locked")
+    began = clock.now()
+    with pytest.raises(DatabaseUnavailable):
+        spend(provider.hot_path)
+    assert clock.now() - began < timedelta(seconds=8)
+
+
+def test_the_database_is_unavailable_when_nobody_listens() -> None:
+    with pytest.raises(DatabaseUnavailable):
+        hot_path("postgresql://somebody@127.0.0.1:1/nothing").one(Query("SELECT 1 AS one"), {})
+
+
+def test_a_naive_time_is_refused_when_written(provider: Provider) -> None:
+    db.session.add(RateLimit(digest=b"a", hits=1, expires_at=clock.now().replace(tzinfo=None)))
+    with pytest.raises(sa.exc.StatementError, match="naive"):
+        db.session.commit()
+    db.session.rollback()
+
+
+def test_durable_settings_hold_when_the_database_is_sqlite(migrated_sqlite_url: str) -> None:
+    path = hot_path(migrated_sqlite_url)
+    pragmas = [path.one(Query(f"PRAGMA {name}"), {}) for name in ("journal_mode", "synchronous", "foreign_keys")]
+    assert [next(iter(row.values())) for row in pragmas if row] == ["wal", 2, 1]
+    close(path)
+
+
+def test_words_are_split_when_there_are_any() -> None:
+    assert (split_words("a b"), split_words(""), split_words(None)) == (("a", "b"), (), ())
+
+
+def test_keys_are_uuids_when_given_either_way() -> None:
+    key = new_id()
+    assert as_uuid(key) is key
+    assert as_uuid(key.hex) == UUID(key.hex) == key

@@ -1,0 +1,76 @@
+"""Settings: unknown or unsafe ones stop the start, named with their source and never with their value."""
+
+from pathlib import Path
+
+import pytest
+
+from idp.core.settings import Profile, Settings, SettingsRefused, load, reference
+
+PRODUCTION = {"IDP_PROFILE": "production", "IDP_ISSUER": "https://id.example"}
+
+
+def problems(**environment: str) -> tuple[str, ...]:
+    with pytest.raises(SettingsRefused) as refused:
+        load(environment)
+    return refused.value.problems
+
+
+def test_defaults_hold_when_nothing_is_set() -> None:
+    settings = load({"PATH": "/bin"})
+    assert settings == Settings()
+    assert settings.is_sandbox
+    assert settings.issuer_host == "127.0.0.1:8000"
+    assert not settings.is_https
+
+
+def test_the_environment_wins_when_the_file_says_otherwise(tmp_path: Path) -> None:
+    file = tmp_path / "settings"
+    file.write_text("# ours\n\nIDP_SERVICE_NAME = Cổng = một\nIDP_THREADS=3\n", "utf-8")
+    settings = load({"IDP_SETTINGS_FILE": str(file), "IDP_THREADS": "4"})
+    assert (settings.service_name, settings.threads) == ("Cổng = một", 4)
+
+
+def test_every_problem_names_its_source_when_several_are_wrong(tmp_path: Path) -> None:
+    file = tmp_path / "settings"
+    file.write_text("IDP_CODE_LIFETIME = 600\nnonsense\nIDP_COLOUR = blue\n", "utf-8")
+    found = problems(IDP_SETTINGS_FILE=str(file), IDP_ISUER="x", IDP_HASH_QUEUE="many")
+    assert [problem.split(": ")[0] for problem in sorted(found)] == sorted(
+        [f"{file}:1", f"{file}:2", f"{file}:3", "environment variable IDP_HASH_QUEUE", "environment variable IDP_ISUER"]
+    )
+
+
+def test_a_missing_file_is_named_when_asked_for() -> None:
+    assert problems(IDP_SETTINGS_FILE="/nowhere") == ("IDP_SETTINGS_FILE: /nowhere cannot be read (FileNotFoundError)",)
+
+
+@pytest.mark.parametrize(
+    "issuer",
+    [
+        "http://id.example",
+        "https://id.example/",
+        "https://id.example?x",
+        "https://id.example#x",
+        "ftp://x",
+        "id.example",
+    ],
+)
+def test_an_issuer_is_refused_when_it_cannot_be_one(issuer: str) -> None:
+    assert "IDP_ISSUER" in problems(IDP_ISSUER=issuer)[0]
+
+
+def test_production_refuses_when_something_is_unsafe(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load(PRODUCTION).profile is Profile.PRODUCTION
+    assert "production needs https" in problems(IDP_PROFILE="production")[0]
+    monkeypatch.setenv("AUTHLIB_INSECURE_TRANSPORT", "1")
+    assert "AUTHLIB_INSECURE_TRANSPORT" in problems(**PRODUCTION)[0]
+
+
+def test_no_value_is_quoted_when_refused() -> None:
+    found = problems(IDP_DATABASE_URL="mysql://somebody:Geheim1@host/x", IDP_COUNTRY="Geheim1", IDP_THREADS="Geheim1")
+    assert "Geheim1" not in "\n".join(found)
+
+
+def test_the_reference_is_current_when_generated() -> None:
+    page = Path(__file__).parents[3] / "docs" / "settings.md"
+    assert page.read_text("utf-8") == reference(), "idp settings --markdown > docs/settings.md"
+    assert all(f"`IDP_{name.upper()}`" in reference() for name in Settings.model_fields)
