@@ -11,7 +11,9 @@ import secrets
 import time
 from uuid import UUID
 
-_REFERENCE_ALPHABET = "23456789ABCDEFGHJKMNPQRSTVWXYZ"
+# Crockford's base 32: nothing in it is mistaken for something else when read out.
+_REFERENCE_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_REFERENCE_LENGTH = 10
 
 
 def new_id() -> UUID:
@@ -34,11 +36,12 @@ def new_handle() -> str:
 
 
 def new_reference() -> str:
-    """Return ten characters a person can read out over the telephone (no 0/O, 1/I/L, U/V).
+    """Return ten characters a person can read out over the telephone (no I, L, O, U).
 
     It goes to the error page and the log line of the same failure, and means nothing else.
     """
-    return "".join(secrets.choice(_REFERENCE_ALPHABET) for _ in range(10))
+    bits = int.from_bytes(os.urandom(7), "big")
+    return "".join([_REFERENCE_ALPHABET[(bits >> 5 * place) & 31] for place in range(_REFERENCE_LENGTH)])
 
 
 def digest(secret: str) -> bytes:
