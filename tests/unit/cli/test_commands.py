@@ -1,0 +1,152 @@
+"""The `idp` command: fast help, single-line refusals with exit status 2, nothing done on error, no secret shown."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from idp.cli.settings import shown
+from tests.unit.agencies.documents import members
+
+ROOT = Path(__file__).parents[3]
+
+
+class Terminal:
+    """A shell with one provider's settings."""
+
+    def __init__(self, **environment: str) -> None:
+        self._environment = os.environ | environment
+
+    def run(self, *arguments: str, **more: str) -> tuple[int, str, str]:
+        """Return exit status, output and errors of `idp ARGUMENTS`."""
+        command = [sys.executable, "-W", "error", "-m", "idp.cli", *arguments]
+        done = subprocess.run(
+            command, cwd=ROOT, env=self._environment | more, capture_output=True, text=True, check=False, timeout=60
+        )
+        return done.returncode, done.stdout, done.stderr
+
+    def lines(self, *arguments: str) -> list[str]:
+        """Return the output lines of a command that must succeed."""
+        status, output, errors = self.run(*arguments)
+        assert (status, errors) == (0, "")
+        return output.splitlines()
+
+
+@pytest.fixture
+def terminal(migrated_database_url: str, tmp_path: Path) -> Terminal:
+    given = Terminal(IDP_DATABASE_URL=migrated_database_url, IDP_SECRETS_DIR=str(tmp_path / "secrets"))
+    given.lines("secrets", "init")
+    return given
+
+
+def write(path: Path, content: Any) -> str:
+    path.write_text(content if isinstance(content, str) else json.dumps(content), "utf-8")
+    return str(path)
+
+
+@pytest.mark.parametrize("noun", ["citizens", "clients", "db", "housekeeping", "keys", "secrets", "serve", "settings"])
+def test_help_is_given_when_asked(noun: str) -> None:
+    status, output, errors = Terminal().run(noun, "--help")
+    assert (status, errors) == (0, "")
+    assert output.startswith(f"Usage: idp {noun}")
+    assert f"  {noun} " in Terminal().run("--help")[1]
+
+
+def test_help_loads_no_heavy_library_when_asked() -> None:
+    code = "import sys; from idp.cli import main; main(['--help'], standalone_mode=False); print(sorted(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    heavy = {"flask", "sqlalchemy", "pydantic", "authlib", "granian", "alembic", "cryptography"}
+    assert not {name for name in heavy if f"'{name}'" in done.stdout}
+
+
+def test_settings_are_refused_in_single_lines_when_wrong() -> None:
+    for command in (["settings"], ["db", "current"], ["keys", "list"], ["secrets", "init"]):
+        status, output, errors = Terminal().run(*command, IDP_COLOUR="blue", IDP_THREADS="many")
+        assert (status, output) == (2, "")
+        assert [line.split(":")[0] for line in errors.splitlines()] == [
+            "environment variable IDP_COLOUR",
+            "environment variable IDP_THREADS",
+        ]
+
+
+def test_a_missing_keyring_is_one_line_when_needed(migrated_sqlite_url: str, tmp_path: Path) -> None:
+    given = Terminal(IDP_DATABASE_URL=migrated_sqlite_url, IDP_SECRETS_DIR=str(tmp_path / "nowhere"))
+    status, _, errors = given.run("keys", "list")
+    assert status == 2
+    assert errors == f"{tmp_path / 'nowhere'} does not exist; `idp secrets init` makes it\n"
+
+
+def test_settings_show_no_password_when_printed() -> None:
+    status, output, _ = Terminal().run("settings", IDP_DATABASE_URL="postgresql://lk:Geheim1@db.example/lk")
+    assert status == 0
+    assert "Geheim1" not in output
+    assert "IDP_DATABASE_URL = postgresql://***@db.example/lk" in output
+    assert shown("postgresql://h/db?user=x&password=Geheim1") == "postgresql://h/db?user=x&password=***"
+    assert shown("redis://:p/w@h") == "redis://***@h"
+    assert Terminal().run("settings", "--check") == (0, "", "")
+    assert Terminal().run("settings", "--markdown")[1] == (ROOT / "docs" / "settings.md").read_text("utf-8")
+
+
+def test_clients_live_their_life_when_driven_from_the_terminal(terminal: Terminal, tmp_path: Path) -> None:
+    file = write(tmp_path / "clients.json", [members(), members(client_id="b", client_name="Hai")])
+    assert terminal.lines("clients", "apply", "--check", file)[-1] == "nothing was changed"
+    assert terminal.lines("clients", "list") == []
+    assert terminal.lines("clients", "apply", file) == ["etax\ttax\tcreated\tversion 1", "b\ttax\tcreated\tversion 1"]
+    assert terminal.lines("clients", "apply", file)[0] == "etax\ttax\tunchanged\tversion 1"
+    assert terminal.lines("clients", "suspend", "etax") == ["etax suspended"]
+    assert terminal.lines("clients", "suspend", "etax") == ["etax was suspended already"]
+    assert "etax\ttax\tsuspended\tversion 1\tThuế điện tử" in terminal.lines("clients", "list")
+    assert terminal.lines("clients", "resume", "etax") == ["etax active"]
+    assert re.fullmatch(r"client_secret of etax: [\w-]{43}", terminal.lines("clients", "renew-secret", "etax")[0])
+    for act in ("suspend", "resume", "renew-secret"):
+        status, output, errors = terminal.run("clients", act, "nobody")
+        assert (status, output) == (2, "")
+        assert errors == "nobody: there is no such client; `idp clients list` shows all\n"
+
+
+def test_a_made_secret_is_shown_once_when_applied(terminal: Terminal, tmp_path: Path) -> None:
+    file = write(tmp_path / "client.json", members(client_secret=None))
+    assert re.fullmatch(r"client_secret of etax: [\w-]{43}", terminal.lines("clients", "apply", file)[1])
+    assert len(terminal.lines("clients", "apply", file)) == 1
+
+
+def test_nothing_is_applied_when_one_file_is_wrong(terminal: Terminal, tmp_path: Path) -> None:
+    good = write(tmp_path / "good.json", members())
+    bad = write(tmp_path / "bad.json", [members(client_id="b"), members(scope="everything", basis="x")])
+    broken = write(tmp_path / "broken.json", '{"client_id": "c",\n "client_id": "d"}')
+    torn = write(tmp_path / "torn.json", '{"client_id":\n')
+    status, output, errors = terminal.run("clients", "apply", good, bad, broken, torn, str(tmp_path / "missing.json"))
+    assert (status, output) == (2, "")
+    assert [line.split(": ")[:2] for line in errors.splitlines()] == [
+        [f"{bad}[1]", "scope"],
+        [f"{bad}[1]", "basis"],
+        [broken, "is not JSON in UTF-8 with distinct members (client_id is given twice)"],
+        [f"{torn}:2:1", "is not JSON (Expecting value)"],
+        [str(tmp_path / "missing.json"), "cannot be read (No such file or directory)"],
+    ]
+    assert terminal.lines("clients", "list") == []
+
+
+def test_keys_are_made_and_listed_when_rotated(terminal: Terminal) -> None:
+    made = terminal.lines("keys", "rotate")
+    assert sorted(line.split("\t")[1:] for line in made) == [["ES256", "active"], ["RS256", "active"]]
+    assert [line.split("\t")[2] for line in terminal.lines("keys", "rotate", "--algorithm", "ES256")] == ["pending"]
+    assert terminal.lines("keys", "rotate", "--algorithm", "ES256") == ["no key changed"]
+    assert len(terminal.lines("keys", "list")) == 3
+    assert len(terminal.lines("keys", "rotate", "--emergency", "--algorithm", "ES256")) == 3
+    assert terminal.lines("housekeeping") == ["no key changed"]
+
+
+def test_secrets_are_kept_when_initialised_again(terminal: Terminal) -> None:
+    assert terminal.lines("secrets", "init")[0].endswith("complete, nothing made")
+
+
+def test_the_schema_is_reported_when_asked(terminal: Terminal, sqlite_url: str) -> None:
+    assert terminal.lines("db", "current") == ["schema 0001"]
+    status, output, _ = terminal.run("db", "current", IDP_DATABASE_URL=f"{sqlite_url}-other")
+    assert (status, output) == (1, "schema empty, this version needs 0001\n")
