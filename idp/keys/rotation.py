@@ -71,6 +71,9 @@ def rotate(keyring: Keyring, algorithm: str | None = None, *, emergency: bool = 
             if emergency:
                 changes += [keys.move(key, KeyState.RETIRED) for key in keys.of(each)]
                 changes.append(keys.add(keyring, each, KeyState.ACTIVE))
+            elif keys.find(each, KeyState.ACTIVE) is None:
+                # Nobody can have cached a key set without a key, so there is nothing to wait for.
+                changes.append(keys.add(keyring, each, KeyState.ACTIVE))
             elif keys.find(each, KeyState.PENDING) is None:
                 changes.append(keys.add(keyring, each, KeyState.PENDING))
         return changes

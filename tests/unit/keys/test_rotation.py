@@ -110,6 +110,13 @@ def test_a_key_goes_through_its_life_when_time_passes(provider: Provider) -> Non
     assert db.session.scalar(sa.select(SigningKey.private).where(SigningKey.state == KeyState.RETIRED)) is None
 
 
+def test_the_first_key_signs_at_once_when_made_by_rotation(provider: Provider) -> None:
+    assert [(change.algorithm, change.state) for change in rotation.rotate(provider.keyring, "ES256")] == [
+        ("ES256", "active")
+    ]
+    assert SigningKeys(provider.hot_path, provider.keyring).signer("ES256").algorithm == "ES256"
+
+
 def test_a_successor_is_published_when_a_key_is_ninety_days_old(provider: Provider) -> None:
     rotation.ensure_keys(provider.keyring)
     assert rotation.advance(provider.keyring, now=clock.now() + timedelta(days=89)) == ()
