@@ -243,8 +243,8 @@ def _audience(claims: dict[str, Any]) -> list[object]:
 PAGE_CHECKS: tuple[Callable[[Draft], None], ...] = (client_is_known, redirect_uri_is_registered)
 PORTAL_CHECKS: tuple[Callable[[Draft], None], ...] = (
     nothing_is_repeated,
-    values_are_short,
     no_request_object,
+    values_are_short,
     response_is_a_code,
     scopes_are_registered,
     challenge_is_s256,
