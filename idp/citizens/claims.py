@@ -17,8 +17,8 @@ from idp.citizens.birthdate import BirthDate
 from idp.citizens.models import profile_place
 from idp.core.keyring import Keyring, SealBroken
 
+# As an envelope is written, from the street to the country.
 ADDRESS_MEMBERS: Final = ("formatted", "street_address", "locality", "region", "postal_code", "country")
-_STREET_FIRST: Final = ("street_address", "locality", "region", "postal_code", "country")
 # Message ids of the catalogues for values that are words of ours rather than of the person.
 _GENDERS: Final = {"female": "gender.female", "male": "gender.male"}
 _YES_NO: Final = {True: "value.yes", False: "value.no"}
@@ -117,7 +117,13 @@ def _day(seconds: int, language: str) -> str:
 
 
 def _lines(value: Mapping[str, Any]) -> list[str]:
-    ordered = [name for name in _STREET_FIRST if name in value] + [name for name in value if name not in _STREET_FIRST]
-    lines = [line for name in ordered for line in str(value[name]).splitlines()]
-    # An agency gets `formatted` and the parts; a person reads each line once.
-    return list(dict.fromkeys(line.strip() for line in lines if line.strip()))
+    ordered = [name for name in ADDRESS_MEMBERS if name in value] + [
+        name for name in value if name not in ADDRESS_MEMBERS
+    ]
+    lines: list[str] = []
+    for name in ordered:
+        for line in str(value[name]).splitlines():
+            # An agency gets `formatted` and the parts; a person reads each of them once.
+            if line.strip() and not any(line.strip() in shown for shown in lines):
+                lines.append(line.strip())
+    return lines

@@ -250,7 +250,7 @@ class _Reading:
             if name in _SET_BY_US:
                 self._refuse(prefix + name, "is set by the provider; leave it out")
                 continue
-            nearest = difflib.get_close_matches(str(name), known, n=1)
+            nearest = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
             hint = f"did you mean {nearest[0]}?" if nearest else f"known are {', '.join(known)}"
             self._refuse(prefix + _printable(name), f"is not a member of a citizen document; {hint}")
 

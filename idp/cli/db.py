@@ -14,8 +14,10 @@ from alembic.script import ScriptDirectory
 from sqlalchemy.pool import NullPool
 
 import idp
-from idp.cli.shared import Refused, settings
+from idp.cli.shared import Refused, services, settings
+from idp.core import keyring
 from idp.core.database import driver_url, prepare_engine
+from idp.keys import rotation
 
 # Any number, as long as nobody else in this database uses it.
 _LOCK = 5_207_318_404
@@ -28,9 +30,18 @@ def group() -> None:
 
 @group.command("upgrade")
 def upgrade_command() -> None:
-    """Bring the database to the schema of this version; does nothing when it is there already."""
-    before, after = upgrade(settings().database_url)
+    """Bring the database to the schema of this version, and make the first signing keys when there are none.
+
+    Does nothing when everything is there already.
+    """
+    chosen = settings()
+    # Read first: without its keyring the database would stay half prepared.
+    keyring.load(chosen.secrets_dir, is_production=not chosen.is_sandbox)
+    before, after = upgrade(chosen.database_url)
     click.echo(f"schema {after}" + (" (as it was)" if before == after else f", was {before or 'empty'}"))
+    with services() as given:
+        for change in rotation.ensure_keys(given.keyring):
+            click.echo(f"signing key {change.kid} {change.algorithm} {change.state}")
 
 
 @group.command("current")

@@ -117,13 +117,11 @@ def prepare(portals: list[Portal]) -> None:
     from idp.citizens.models import Citizen  # noqa: PLC0415
     from idp.cli.db import upgrade  # noqa: PLC0415
     from idp.cli.shared import services, settings  # noqa: PLC0415
-    from idp.core import keyring  # noqa: PLC0415
     from idp.core.database import db  # noqa: PLC0415
     from idp.keys import rotation  # noqa: PLC0415
     from idp.sandbox.personas import demo_personas  # noqa: PLC0415
 
     chosen = settings()
-    keyring.create(chosen.secrets_dir)
     before, after = upgrade(chosen.database_url)
     if before != after:
         click.echo("Made the database.")

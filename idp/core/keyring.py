@@ -11,6 +11,7 @@ import hmac
 import os
 import secrets
 import stat
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -121,28 +122,37 @@ class Keyring:
 def create(directory: Path) -> tuple[Purpose, ...]:
     """Make the key files that are missing in `directory` (mode 0700, files 0600); return their purposes.
 
-    Existing files are never touched: overwriting one would lose every value sealed with it.
+    Existing files are never touched: overwriting one would lose every value sealed with it. Safe to race: a file
+    appears whole, and once.
     """
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     directory.chmod(0o700)
     made = []
     for purpose in Purpose:
         path = directory / f"{purpose}.keys"
+        if path.exists():
+            continue
+        descriptor, whole = tempfile.mkstemp(dir=directory)
         try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "w", encoding="ascii") as file:
+                file.write(f"k1 {_encode(secrets.token_bytes(KEY_BYTES))}\n")
+            # A link, not a rename: it fails where another process was faster.
+            os.link(whole, path)
+            made.append(purpose)
         except FileExistsError:
             continue
-        with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            file.write(f"k1 {_encode(secrets.token_bytes(KEY_BYTES))}\n")
-        made.append(purpose)
+        finally:
+            Path(whole).unlink()
     return tuple(made)
 
 
 def load(directory: Path, *, is_production: bool) -> Keyring:
-    """Read the keyring from `directory`.
+    """Read the keyring from `directory`; outside production what is missing is made first.
 
     Raises KeyringRefused when a file is missing, malformed or short; in production also when others can read it.
     """
+    if not is_production:
+        create(directory)
     if not directory.is_dir():
         raise KeyringRefused(f"{directory} does not exist; `idp secrets init` makes it")
     return Keyring({purpose: _read(directory / f"{purpose}.keys", is_production=is_production) for purpose in Purpose})

@@ -61,8 +61,8 @@ def test_upgrade_leaves_nothing_when_it_fails_half_way(database_url: str) -> Non
     assert tables(database_url) == {"totp_credential"}
 
 
-def test_all_upgrades_succeed_when_run_at_once(database_url: str) -> None:
-    environment = os.environ | {"IDP_DATABASE_URL": database_url}
+def test_all_upgrades_succeed_when_run_at_once(database_url: str, tmp_path: Path) -> None:
+    environment = os.environ | {"IDP_DATABASE_URL": database_url, "IDP_SECRETS_DIR": str(tmp_path / "secrets")}
     command = [sys.executable, "-m", "idp.cli", "db", "upgrade"]
     running = [
         subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -70,7 +70,16 @@ def test_all_upgrades_succeed_when_run_at_once(database_url: str) -> None:
     ]
     ended = [(*process.communicate(timeout=60), process.returncode) for process in running]
     assert [(errors, status) for _, errors, status in ended] == [("", 0)] * 4
-    assert sorted(output for output, _, _ in ended) == ["schema 0001 (as it was)\n"] * 3 + ["schema 0001, was empty\n"]
+    lines = [line for output, _, _ in ended for line in output.splitlines()]
+    assert sorted(line for line in lines if line.startswith("schema")) == [
+        *["schema 0001 (as it was)"] * 3,
+        "schema 0001, was empty",
+    ]
+    # One keyring, and one first key for each algorithm, whoever was first.
+    assert sorted(line.split()[-2:] for line in lines if line.startswith("signing key")) == [
+        ["ES256", "active"],
+        ["RS256", "active"],
+    ]
 
 
 def test_upgrade_is_refused_when_the_database_is_newer(database_url: str) -> None:
