@@ -28,6 +28,9 @@ from sqlalchemy.types import TypeDecorator
 STATEMENT_TIMEOUT_MS = 2_500
 LOCK_TIMEOUT_MS = 2_000
 SQLITE_BUSY_SECONDS = 5.0
+# Of the hot path, in each worker process.
+MOST_CONNECTIONS = 8
+CONNECTION_WAIT_SECONDS = 5.0
 _SQLITE_TIME = "%Y-%m-%d %H:%M:%S.%f"
 
 
@@ -208,12 +211,17 @@ class _Clock(dict[str, Any]):
 
 
 class PostgresHotPath:
-    """The hot path over psycopg, prepared on first use."""
+    """The hot path over psycopg, prepared on first use.
+
+    Connections are few and taken last-in-first-out: a worker has many threads, for people whose passwords are being
+    hashed, but its interpreter runs one statement's Python at a time, and idle connections are memory of PostgreSQL.
+    """
 
     def __init__(self, url: str) -> None:
         parts = make_url(url).set(drivername="postgresql")
         self._conninfo = parts.render_as_string(hide_password=False)
-        self._local = threading.local()
+        self._idle: list[Any] = []
+        self._places = threading.BoundedSemaphore(MOST_CONNECTIONS)
         self._sql: dict[Query | Change, str] = {}
         self._names: dict[str, tuple[str, ...]] = {}
 
@@ -232,38 +240,48 @@ class PostgresHotPath:
     def _execute(self, sql: str, parameters: Row) -> Row | None:
         import psycopg  # noqa: PLC0415 (the extra `postgres`: absent where SQLite is enough)
 
+        if not self._places.acquire(timeout=CONNECTION_WAIT_SECONDS):
+            raise DatabaseUnavailable("no connection free")
         try:
-            cursor = self._connection().execute(sql, parameters, prepare=True)
-            row = cursor.fetchone()
+            connection = self._take()
+            try:
+                cursor = connection.execute(sql, parameters, prepare=True)
+                row = cursor.fetchone()
+            except BaseException:
+                if connection.broken:
+                    # When the server went away, it went away for all of them.
+                    self._drop_idle()
+                connection.close()
+                raise
+            self._idle.append(connection)
         except psycopg.OperationalError as error:
-            self._drop()
             raise DatabaseUnavailable(type(error).__name__) from error
+        finally:
+            self._places.release()
         if row is None:
             return None
         # A statement's columns never change: psycopg's own dict rows would read their names anew for each row.
         names = self._names.get(sql) or self._names.setdefault(sql, tuple(column.name for column in cursor.description))
         return dict(zip(names, row, strict=True))
 
-    def _connection(self) -> Any:
+    def _take(self) -> Any:
         import psycopg  # noqa: PLC0415 (see _execute)
 
-        connection = getattr(self._local, "connection", None)
-        if connection is None or connection.closed:
-            connection = psycopg.connect(
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return psycopg.connect(
                 self._conninfo,
                 autocommit=True,
                 connect_timeout=5,
                 options=_postgres_options(),
                 prepare_threshold=0,
             )
-            self._local.connection = connection
-        return connection
 
-    def _drop(self) -> None:
-        connection = getattr(self._local, "connection", None)
-        if connection is not None:
+    def _drop_idle(self) -> None:
+        idle, self._idle = self._idle, []
+        for connection in idle:
             connection.close()
-            self._local.connection = None
 
 
 def _postgres(sql: str) -> str:
