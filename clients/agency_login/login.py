@@ -28,6 +28,7 @@ from clients.agency_login.sessions import MemorySessions, Person, Sessions, rank
 log = logging.getLogger("agency_login")
 
 # Sign-ins begun and not finished, each a tab, live in the cookie; three of the longest still fit into its 4 kB.
+_PENDING_PREFIX = "_state_lienket_"  # Authlib's, for the client called lienket
 _PENDING_LIMIT = 3
 _PENDING_LIFETIME = 1800  # seconds
 _LONGEST_HINT = 4096  # an ID token in the URL of the sign-out
@@ -241,7 +242,9 @@ class AgencyLogin:
         )
         if not person.reaches(pending["level"]):
             raise LoginRefused(Refusal.UNMET_LEVEL, "acr is lower than asked")
+        pending_in_other_tabs = {key: value for key, value in session.items() if key.startswith(_PENDING_PREFIX)}
         self._close_session()
+        session.update(pending_in_other_tabs)
         session["session_id"] = self.sessions.open(person)
 
     def _close_session(self) -> None:
@@ -352,6 +355,6 @@ class AgencyLogin:
 
     def _forget_oldest_pending(self) -> None:
         """Make room in the cookie for one more sign-in."""
-        pending = [key for key in session if key.startswith("_state_lienket_")]
+        pending = [key for key in session if key.startswith(_PENDING_PREFIX)]
         for key in sorted(pending, key=lambda key: session[key]["exp"])[: max(0, len(pending) - _PENDING_LIMIT + 1)]:
             del session[key]

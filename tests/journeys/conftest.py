@@ -1,0 +1,63 @@
+"""Fixtures for the journeys: one house for each test worker, one Chromium, a fresh browser profile for each test."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from playwright.sync_api import Browser, BrowserContext, sync_playwright
+
+from tests.journeys import stage
+from tests.services import left_out
+
+PHONE = {"width": 390, "height": 844}
+DESKTOP = {"width": 1280, "height": 900}
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """Yield Debian's Chromium."""
+    executable = shutil.which("chromium")
+    if executable is None:
+        left_out("there is no chromium on this machine: apt-get install chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=executable,
+            args=["--no-sandbox", "--disable-background-networking", "--disable-component-update"],
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def profile(chromium: Browser) -> Iterator[Callable[..., BrowserContext]]:
+    """Yield the act that opens a fresh browser profile: a Vietnamese phone unless told otherwise."""
+    opened: list[BrowserContext] = []
+
+    def open_profile(**options: Any) -> BrowserContext:
+        context = chromium.new_context(**({"viewport": PHONE, "locale": "vi-VN"} | options))
+        context.set_default_timeout(15_000)
+        opened.append(context)
+        return context
+
+    yield open_profile
+    for context in opened:
+        context.close()
+
+
+@pytest.fixture(scope="session")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[stage.House]:
+    """Yield a whole house on SQLite, as a small commune would run it."""
+    directory = tmp_path_factory.mktemp("house")
+    with stage.house(directory, database_url=f"sqlite:///{directory / 'lienket.sqlite3'}") as opened:
+        yield opened
+
+
+@pytest.fixture
+def large_house(tmp_path: Path, postgres_url: str, valkey_url: str, valkey: redis.Redis) -> Iterator[stage.House]:
+    """Yield a whole house on PostgreSQL and Valkey with two workers, as a country would run it."""
+    assert valkey.ping()
+    with stage.house(tmp_path, database_url=postgres_url, valkey_url=valkey_url, workers=2) as opened:
+        yield opened

@@ -1,0 +1,226 @@
+"""Every page as people meet it: readable by everyone (WCAG 2.0 to 2.2, A and AA), on a phone and a desk, light.
+
+With LIENKET_SHOTS=DIRECTORY each page is also photographed, for the eyes of whoever changes a page.
+"""
+
+import gzip
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import BrowserContext, Page
+
+from idp.sandbox.demo_people import DEMO_PEOPLE
+from tests.journeys import citizen
+from tests.journeys.conftest import DESKTOP, PHONE
+from tests.journeys.stage import House
+
+pytestmark = pytest.mark.browser
+LANGUAGES = ("vi", "en", "fr")
+RULES = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22a", "wcag22aa"]}}
+FEWEST_RULES = 10
+LIGHT = 30_000
+
+
+class Eyes:
+    """Look at one page after the other and remember what is wrong with them."""
+
+    def __init__(self, page: Page, language: str) -> None:
+        self.page = page
+        self.language = language
+        self.faults: list[str] = []
+        self.seen: set[str] = set()
+        self._axe = Axe()
+
+    def look(self, name: str, *, language: str | None = None) -> None:
+        """Examine the page shown now at both widths."""
+        self.seen.add(name)
+        shown = self.page.get_attribute("html", "lang")
+        if shown != (language or self.language):
+            self.faults.append(f"{name}: is in {shown}")
+        if self.page.locator("h1").count() != 1:
+            self.faults.append(f"{name}: needs one h1")
+        for size in (DESKTOP, PHONE):
+            self.page.set_viewport_size(size)
+            width = size["width"]
+            if self.page.evaluate("document.documentElement.scrollWidth") > width:
+                self.faults.append(f"{name} at {width} px: scrolls sideways")
+            verdict = self._axe.run(self.page, options=RULES).response
+            if len(verdict["passes"]) < FEWEST_RULES:
+                self.faults.append(f"{name}: axe judged next to nothing")
+            for fault in verdict["violations"]:
+                where = [node["target"] for node in fault["nodes"]]
+                self.faults.append(f"{name} at {width} px: {fault['id']} at {where}")
+            if directory := os.environ.get("LIENKET_SHOTS"):
+                Path(directory).mkdir(parents=True, exist_ok=True)
+                self.page.screenshot(path=f"{directory}/{name}-{self.language}-{width}.png", full_page=True)
+
+
+@pytest.fixture(scope="module")
+def clinic(house: House) -> House:
+    """Register a client that asks for much, by consent."""
+    words = {"vi": "Phòng khám dùng để hẹn ngày khám.", "en": "To arrange your visit.", "fr": "Pour votre rendez-vous."}
+    scopes = "openid name birthdate gender idnum email phone address"
+    house.client(
+        "clinic",
+        scope=scopes,
+        purposes=dict.fromkeys(scopes.split(), words),
+        **{
+            "client_name": "Phòng khám",
+            "client_name#vi": "Phòng khám đa khoa (mẫu)",
+            "client_name#en": "Polyclinic (sample)",
+            "client_name#fr": "Polyclinique (exemple)",
+        },
+    )
+    return house
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_page_is_for_everyone(clinic: House, profile: Callable[..., BrowserContext], language: str) -> None:
+    house, person = clinic, clinic.somebody()
+    # The policy of our pages would keep axe's own script out.
+    page = profile(bypass_csp=True, locale={"vi": "vi-VN", "en": "en-GB", "fr": "fr-FR"}[language]).new_page()
+    # The portals speak two languages.
+    portals = "vi" if language == "vi" else "en" if language == "en" else None
+    eyes = Eyes(page, language)
+    page.goto(f"{house.issuer}/?lang={language}")
+    eyes.look("home")
+    page.goto(house.etax)
+    portals = portals or page.get_attribute("html", "lang")
+    eyes.look("etax", language=portals)
+    page.click("#signin")
+    eyes.look("login")
+    page.click("#login-submit")
+    eyes.look("login-empty")
+    citizen.fill_login(page, person, password="khong phai mat khau")
+    page.click("#login-submit")
+    eyes.look("login-wrong")
+    for details in page.locator("details").all():
+        details.click()
+    eyes.look("login-details-open")
+    citizen.log_in(page, person)
+    eyes.look("code")
+    page.click("#totp-submit")
+    eyes.look("code-empty")
+    page.fill("#code", "000 000")
+    page.click("#totp-submit")
+    for details in page.locator("details").all():
+        details.click()
+    eyes.look("code-wrong")
+    citizen.enter_code(page, person)
+    eyes.look("notice")
+    page.click("#notice-continue")
+    eyes.look("etax-in", language=portals)
+    page.goto(house.library)
+    eyes.look("library", language=portals)
+    page.click("#signin")
+    eyes.look("consent-only-openid")
+    page.click("#consent-allow")
+    eyes.look("library-in", language=portals)
+    page.click("#step-up")
+    eyes.look("library-loans", language=portals)
+    page.goto(citizen.request(house, "clinic", scope="openid name birthdate"))
+    eyes.look("consent")
+    page.click("#consent-allow")
+    page.goto(citizen.request(house, "clinic", scope="openid name birthdate idnum gender email phone address"))
+    for details in page.locator("details").all():
+        details.click()
+    eyes.look("consent-remembered")
+    page.click("#consent-allow")
+    page.goto(citizen.request(house, "clinic", prompt="select_account"))
+    eyes.look("select-account")
+    page.goto(citizen.request(house, "clinic", prompt="login"))
+    eyes.look("login-again")
+    page.click("#signin-cancel")
+    page.goto(f"{house.etax}/return")
+    eyes.look("etax-unmet-level", language=portals)
+    page.goto(f"{house.etax}/signin/callback?state=nothing")
+    eyes.look("etax-stale", language=portals)
+    page.goto(house.library)
+    page.click("#signout")
+    eyes.look("logout")
+    page.click("#logout-confirm")
+    eyes.look("library-signed-out", language=portals)
+    _look_at_refusals(eyes, house)
+    assert eyes.faults == []
+    assert len(eyes.seen) == 29
+
+
+def _look_at_refusals(eyes: Eyes, house: House) -> None:
+    page = eyes.page
+    deceased = next(person for person in DEMO_PEOPLE if person.key == "deceased")
+    page.goto(citizen.request(house, "clinic"))
+    citizen.log_in(page, deceased)
+    eyes.look("refusal")
+    assert page.inner_text("#error-code") == "ID-003"
+    page.click("#error-back")
+    page.goto(citizen.request(house, "clinic"))
+    page.context.clear_cookies(name="sid")
+    for cookie in page.context.cookies():
+        if cookie["name"].startswith("flow-"):
+            page.context.clear_cookies(name=cookie["name"])
+    page.reload()
+    eyes.look("error-lost")
+    page.goto(citizen.request(house, "nobody"))
+    eyes.look("error-unknown-client")
+    page.goto(f"{house.issuer}/nowhere")
+    eyes.look("error-not-found")
+    page.goto(f"{house.issuer}/logout")
+    eyes.look("signed-out")
+    page.goto(citizen.request(house, "clinic"))
+    person = house.somebody()
+    citizen.log_in(page, person)
+    page.goto(f"{house.issuer}/logout")
+    page.click("#logout-confirm")
+    eyes.look("signed-out-after-question")
+
+
+def test_sign_in_page_weighs_at_most_30_kilobytes(house: House, profile: Callable[..., BrowserContext]) -> None:
+    page = profile(java_script_enabled=False).new_page()
+    weights: dict[str, int] = {}
+
+    def weigh(answer: Any) -> None:
+        kind = answer.headers.get("content-type", "").partition(";")[0]
+        if kind in ("text/html", "text/css", "text/javascript") and answer.status == 200:
+            weights[answer.url] = len(gzip.compress(answer.body()))
+
+    page.goto(house.etax)
+    page.on("response", weigh)
+    page.click("#signin")
+    page.wait_for_load_state("networkidle")
+    assert len(weights) == 2, json.dumps(weights)
+    assert sum(weights.values()) <= LIGHT
+
+
+def test_browser_has_nothing_to_complain_about_on_the_whole_way(
+    clinic: House, profile: Callable[..., BrowserContext]
+) -> None:
+    """Chromium holds form-action against the redirect after a form: a policy that is too narrow kills the return."""
+    house, person = clinic, clinic.somebody()
+    context = profile()
+    complaints: list[str] = []
+    context.on("console", lambda message: complaints.append(f"{message.type}: {message.text}"))
+    context.on("weberror", lambda error: complaints.append(str(error.error)))
+    context.on("requestfailed", lambda request: complaints.append(f"failed: {request.url.partition('?')[0]}"))
+    page = context.new_page()
+    citizen.sign_in_at_etax(page, house, person)
+    page.goto(house.library)
+    page.click("#signin")
+    page.click("#consent-allow")
+    page.wait_for_selector("#sub")
+    page.goto(citizen.request(house, "clinic", scope="openid name"))
+    page.click("#consent-allow")
+    page.wait_for_selector("#arrived")
+    page.goto(citizen.request(house, "clinic", prompt="login"))
+    page.click("#signin-cancel")
+    page.wait_for_selector("#arrived")
+    assert "error=access_denied" in house.doorstep.arrivals[-1]
+    page.goto(house.library)
+    page.click("#signout")
+    page.click("#logout-confirm")
+    page.wait_for_selector("#portal-signed-out")
+    assert [each for each in complaints if "favicon.ico" not in each] == []
