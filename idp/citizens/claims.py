@@ -94,6 +94,8 @@ def display(name: str, value: Any, *, language: str) -> list[Shown]:
         return [Shown(birthdate.parse(value).display(language))]
     if name == "identification_number":
         return [Shown(_grouped(value))]
+    if name == "identification_number_scheme" and value == numbers.VN_PIN:
+        return [Shown("value.scheme-vn-pin", is_message=True)]
     if name == "updated_at":
         return [Shown(_day(value, language))]
     if isinstance(value, Mapping):
