@@ -49,5 +49,5 @@ def test_amr_names_the_methods_in_one_order(methods: tuple[Method, ...], values:
 
 
 def test_proofing_is_a_ladder() -> None:
-    assert sorted(Proofing, reverse=True)[0] is Proofing.BOUND
+    assert max(Proofing) is Proofing.BOUND
     assert Proofing.CONSISTENT < Proofing.MATCHED <= Proofing.MATCHED
