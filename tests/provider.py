@@ -42,6 +42,7 @@ from idp.keys import rotation
 from idp.sso.models import SsoSession
 from idp.sso.services import Services
 from tests.browser import Browser, Page
+from tests.unit.core.provider import close
 
 ISSUER = "https://dangnhap.example"
 PASSWORD = "đường về nhà xa lắm"
@@ -384,15 +385,7 @@ def provider_at(url: str, directory: Path, **settings: Any) -> Iterator[Provider
         with app.app_context():
             db.session.remove()
             db.engine.dispose()
-        close_hot_path(provider)
-
-
-def close_hot_path(provider: Provider) -> None:
-    """Close this thread's connection of the hot path."""
-    connection = getattr(provider.services.hot_path._local, "connection", None)
-    if connection is not None:
-        connection.close()
-        del provider.services.hot_path._local.connection
+        close(provider.services.hot_path)
 
 
 def unregister(person: Person) -> None:
