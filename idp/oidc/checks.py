@@ -222,6 +222,9 @@ def hint_is_ours(draft: Draft) -> None:
     the claims parameter demands (5.5.1)."""
     wanted = draft.requested_claims.get("id_token", {}).get("sub", {}).get("value")
     if isinstance(wanted, str):
+        # A subject is ASCII (OpenID Connect Core 1.0, 2); a lone surrogate in JSON could not even be stored.
+        if not wanted.isascii():
+            raise ProtocolFailure(errors.CLAIMS_INVALID)
         draft.hinted_sub = wanted
     hint = draft.parameters.get("id_token_hint")
     if hint is None:
