@@ -11,6 +11,7 @@ import json
 import os
 import secrets
 import sys
+from datetime import timedelta, timezone
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -18,6 +19,7 @@ from urllib.parse import urlsplit
 from flask import Flask
 from werkzeug.serving import WSGIRequestHandler, make_server
 
+VIETNAM_TIME = timezone(timedelta(hours=7))
 _REGISTRATIONS = Path(__file__).resolve().parent.parent / "registrations"
 
 

@@ -116,7 +116,10 @@ class Doorstep:
             def do_GET(self) -> None:
                 if self.path.startswith("/callback"):
                     arrivals.append(self.path)
-                body = b"<!doctype html><html lang=en><link rel=icon href=data:,><title>Doorstep</title><h1 id=arrived>Arrived</h1></html>"
+                body = (
+                    b"<!doctype html><html lang=en><link rel=icon href=data:,><title>Doorstep</title>"
+                    b"<h1 id=arrived>Arrived</h1></html>"
+                )
                 self.send_response(200)
                 self.send_header("Content-Type", "text/html; charset=utf-8")
                 self.send_header("Content-Length", str(len(body)))
@@ -206,9 +209,7 @@ def house(directory: Path, *, database_url: str, valkey_url: str | None = None, 
         for name in ("etax", "library"):
             commands[name] = [f"clients.portals.{name}", "--port", str(ports[name]), "--issuer", issuer]
         for name, command in commands.items():
-            servers.append(
-                Running([sys.executable, "-m", *command], log=directory / f"{name}.log", settings=settings)
-            )
+            servers.append(Running([sys.executable, "-m", *command], log=directory / f"{name}.log", settings=settings))
         for server, port in zip(servers, ports.values(), strict=True):
             server.until_it_answers(port)
         etax, library = (f"http://127.0.0.1:{ports[name]}" for name in ("etax", "library"))

@@ -6,13 +6,13 @@ ask for loa2, to show a step-up.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 
 from flask import Flask, render_template
 from flask.typing import ResponseReturnValue
 
 from clients.agency_login import AgencyLogin
-from clients.portals import Options, add_headers
+from clients.portals import VIETNAM_TIME, Options, add_headers
 
 
 def create_app(options: Options) -> Flask:
@@ -34,7 +34,7 @@ def create_app(options: Options) -> Flask:
 
     def page(template: str) -> str:
         person = login.person
-        signed_in = datetime.fromtimestamp(person.auth_time or person.signed_in_at, UTC) if person else None
+        signed_in = datetime.fromtimestamp(person.auth_time or person.signed_in_at, VIETNAM_TIME) if person else None
         return render_template(template, person=person, signed_in=signed_in, language=login.language)
 
     @app.get("/healthz")
