@@ -10,7 +10,7 @@ point downwards only, and import-linter (setup.cfg) holds that:
     sso          one login: interaction, steps, session, consent
     citizens     who people are: number, register, credentials, level, claims
     agencies     relying parties: agency, client, secrets
-    audit        what happened, written in the transaction of the act
     keys         signing keys, their life, and the signers
+    audit        what happened, written in the transaction of the act
     core         settings, errors, clock, database, encryption, limits, web safety, languages
 """
