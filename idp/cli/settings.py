@@ -8,7 +8,7 @@ from idp.cli.shared import settings as load
 from idp.core.settings import PREFIX, Settings, reference
 
 # The user information of an address, wherever it stands: a database password belongs on no screen.
-_USER_INFORMATION = re.compile(r"(?<=://)[^/@\s]*@")
+_USER_INFORMATION = re.compile(r"(?<=://)\S*@")
 _QUERY_PASSWORD = re.compile(r"(?i)(password=)[^&\s]*")
 
 

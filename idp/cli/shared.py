@@ -39,7 +39,12 @@ def settings() -> Settings:
 def services() -> Iterator[Services]:
     """Yield the services of the application, inside its context: the ORM's session works."""
     from idp.app import create_app  # noqa: PLC0415 (costs most of a second, which --help need not pay)
+    from idp.core.database import db  # noqa: PLC0415
 
     app = create_app()
     with app.app_context():
-        yield app.extensions["lienket"]
+        try:
+            yield app.extensions["lienket"]
+        finally:
+            db.session.remove()
+            db.engine.dispose()

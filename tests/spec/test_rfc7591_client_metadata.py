@@ -250,7 +250,6 @@ def test_public_keys_are_kept_without_decoration_when_registered() -> None:
         ([EC_JWK, {name: value for name, value in RSA_JWK.items() if name != "kid"}], "need a kid each"),
         ([{**EC_JWK, "kid": "k" * 201}], "kid must be a text"),
     ],
-    ids=str,
 )
 def test_a_key_set_is_refused_when_a_key_is_unfit(keys: list[Any], words: str) -> None:
     assert any(words in problem for problem in problems(**with_keys(*keys)))

@@ -38,9 +38,11 @@ class Terminal:
 
 
 @pytest.fixture
-def terminal(migrated_database_url: str, tmp_path: Path) -> Terminal:
-    given = Terminal(IDP_DATABASE_URL=migrated_database_url, IDP_SECRETS_DIR=str(tmp_path / "secrets"))
+def terminal(database_url: str, tmp_path: Path) -> Terminal:
+    """Return a shell where an operator has prepared keyring and database."""
+    given = Terminal(IDP_DATABASE_URL=database_url, IDP_SECRETS_DIR=str(tmp_path / "secrets"))
     given.lines("secrets", "init")
+    given.lines("db", "upgrade")
     return given
 
 
@@ -76,7 +78,7 @@ def test_settings_are_refused_in_single_lines_when_wrong() -> None:
 
 def test_a_missing_keyring_is_one_line_when_needed(migrated_sqlite_url: str, tmp_path: Path) -> None:
     given = Terminal(IDP_DATABASE_URL=migrated_sqlite_url, IDP_SECRETS_DIR=str(tmp_path / "nowhere"))
-    status, _, errors = given.run("keys", "list")
+    status, _, errors = given.run("keys", "list", IDP_PROFILE="production", IDP_ISSUER="https://id.example")
     assert status == 2
     assert errors == f"{tmp_path / 'nowhere'} does not exist; `idp secrets init` makes it\n"
 
@@ -133,8 +135,8 @@ def test_nothing_is_applied_when_one_file_is_wrong(terminal: Terminal, tmp_path:
 
 
 def test_keys_are_made_and_listed_when_rotated(terminal: Terminal) -> None:
-    made = terminal.lines("keys", "rotate")
-    assert sorted(line.split("\t")[1:] for line in made) == [["ES256", "active"], ["RS256", "active"]]
+    listed = [line.split("\t")[1:3] for line in terminal.lines("keys", "list")]
+    assert sorted(listed) == [["ES256", "active"], ["RS256", "active"]]
     assert [line.split("\t")[2] for line in terminal.lines("keys", "rotate", "--algorithm", "ES256")] == ["pending"]
     assert terminal.lines("keys", "rotate", "--algorithm", "ES256") == ["no key changed"]
     assert len(terminal.lines("keys", "list")) == 3

@@ -96,8 +96,8 @@ def test_a_key_file_is_refused_when_weak(tmp_path: Path, content: str) -> None:
 
 def test_a_keyring_is_refused_when_missing_or_open_to_others(tmp_path: Path) -> None:
     with pytest.raises(KeyringRefused, match="secrets init"):
-        keyring.load(tmp_path / "nowhere", is_production=False)
-    keyring.create(tmp_path)
+        keyring.load(tmp_path / "nowhere", is_production=True)
+    assert keyring.load(tmp_path, is_production=False)
     (tmp_path / "data.keys").chmod(0o640)
     assert keyring.load(tmp_path, is_production=False)
     with pytest.raises(KeyringRefused, match="chmod 600"):

@@ -88,7 +88,7 @@ def test_the_refusal_says_when_to_try_again(counter: Counter) -> None:
 
 
 def test_the_database_counts_when_valkey_is_away(migrated_database_url: str, tmp_path: Path) -> None:
-    with provider_on(migrated_database_url, tmp_path / "secrets") as given:
+    with provider_on(migrated_database_url, tmp_path / "secrets", is_fresh=True) as given:
         limiter = limits.limiter(given.hot_path, f"redis://127.0.0.1:{free_port()}/0", secret=SECRET)
         began = time.monotonic()
         verdicts = [limiter.hit("token", "client", amount=2, per_seconds=60) for _ in range(4)]
@@ -135,7 +135,7 @@ def test_valkey_is_left_alone_for_a_while_when_it_failed(monkeypatch: pytest.Mon
 
 
 def test_no_address_is_readable_when_stored(migrated_sqlite_url: str, tmp_path: Path) -> None:
-    with provider_on(migrated_sqlite_url, tmp_path / "secrets") as given:
+    with provider_on(migrated_sqlite_url, tmp_path / "secrets", is_fresh=True) as given:
         Limiter(SqlCounter(given.hot_path), secret=SECRET).hit("login", "192.0.2.7", amount=2, per_seconds=60)
         stored = db.session.scalars(sa.select(RateLimit.digest)).one()
     assert b"192.0.2.7" not in stored

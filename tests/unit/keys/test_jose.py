@@ -77,7 +77,6 @@ def test_unknown_header_members_are_ignored_when_not_critical() -> None:
         {"alg": "ES256", "x5c": []},
         {"kid": JWK["kid"]},
     ],
-    ids=str,
 )
 def test_a_token_is_refused_when_its_header_asks_for_more(header: dict[str, Any]) -> None:
     with pytest.raises(TokenRefused):
