@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
+from threading import Event
 
 import click
 
@@ -66,9 +66,11 @@ def demo(port: int, etax_port: int, library_port: int, code: str | None, directo
     environment = _environment(port, directory)
     os.environ.update(environment)
     prepare(portals)
+    stop = _stop_on_signals()
     with _running(port, portals, environment) as processes:
-        _tell(port, portals)
-        _wait(processes)
+        if _until_healthy(processes, [port, *(portal.port for portal in portals)], stop):
+            _tell(port, portals)
+            _wait(processes, stop)
     click.echo("\nEverything has ended. The data stay in " + str(directory) + "; `make demo` starts again with them.")
 
 
@@ -145,28 +147,30 @@ def _registration(portal: Portal) -> dict[str, object]:
     return document
 
 
+def _stop_on_signals() -> Event:
+    """Return an event that Ctrl-C, a closed terminal and `kill` set.
+
+    An exception from a signal could come between the start of a process and the note that it was started, and that
+    process would outlive the demo. For the same reason a second Ctrl-C does not hurry the end.
+    """
+    stop = Event()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: stop.set())
+    return stop
+
+
 @contextmanager
 def _running(
     port: int, portals: list[Portal], environment: dict[str, str]
 ) -> Iterator[dict[str, subprocess.Popen[bytes]]]:
-    """Yield the started processes by name, once all of them answer; end every one of them whatever happens."""
-
-    def stop(_signal: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    # A terminal that is closed, or `kill`, must end the children as Ctrl-C does.
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, stop)
+    """Yield the started processes by name; end every one of them whatever happens."""
     processes: dict[str, subprocess.Popen[bytes]] = {}
     try:
         processes["the provider"] = _start(["idp.cli", "serve", "--host", HOST, "--port", str(port)], environment)
         for portal in portals:
             arguments = [portal.module, "--port", str(portal.port), "--issuer", environment["IDP_ISSUER"]]
             processes[portal.module] = _start(arguments, environment)
-        _until_healthy(processes, [port, *(portal.port for portal in portals)])
         yield processes
-    except KeyboardInterrupt:
-        pass
     finally:
         _end(processes)
 
@@ -178,10 +182,13 @@ def _start(arguments: list[str], environment: dict[str, str]) -> subprocess.Pope
     )
 
 
-def _until_healthy(processes: dict[str, subprocess.Popen[bytes]], ports: list[int]) -> None:
+def _until_healthy(processes: dict[str, subprocess.Popen[bytes]], ports: list[int], stop: Event) -> bool:
+    """Wait until every port answers; return False when told to stop before."""
     deadline = time.monotonic() + START_SECONDS
     waiting = list(ports)
     while waiting:
+        if stop.is_set():
+            return False
         _refuse_ended(processes)
         if time.monotonic() > deadline:
             raise Refused(f"nothing answers on port {waiting[0]} after {START_SECONDS} s; see the lines above")
@@ -189,7 +196,8 @@ def _until_healthy(processes: dict[str, subprocess.Popen[bytes]], ports: list[in
             with urllib.request.urlopen(f"http://{HOST}:{waiting[0]}/healthz", timeout=2):
                 waiting.pop(0)
         except (OSError, urllib.error.URLError):
-            time.sleep(0.1)
+            stop.wait(0.1)
+    return True
 
 
 def _refuse_ended(processes: dict[str, subprocess.Popen[bytes]]) -> None:
@@ -198,15 +206,12 @@ def _refuse_ended(processes: dict[str, subprocess.Popen[bytes]]) -> None:
             raise Refused(f"{name} ended by itself with status {process.returncode}; see the lines above")
 
 
-def _wait(processes: dict[str, subprocess.Popen[bytes]]) -> None:
-    while True:
+def _wait(processes: dict[str, subprocess.Popen[bytes]], stop: Event) -> None:
+    while not stop.wait(0.5):
         _refuse_ended(processes)
-        time.sleep(0.5)
 
 
 def _end(processes: dict[str, subprocess.Popen[bytes]]) -> None:
-    # A second Ctrl-C must not leave children behind.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     for process in processes.values():
         if process.poll() is None:
             process.terminate()

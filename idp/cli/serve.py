@@ -23,7 +23,7 @@ from granian.constants import HTTPModes, Interfaces, RuntimeModes
 from granian.log import LogLevels
 from granian.server.mp import MPServer, WorkerProcess
 
-from idp.core import settings
+from idp.core import keyring, settings
 
 APPLICATION = "idp.app:create_app"
 DRAIN_SECONDS = 20
@@ -38,8 +38,8 @@ _STOP = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
 def serve(*, host: str, port: int, workers: int) -> int:
     """Serve the provider on `host`:`port` with so many worker processes until SIGTERM, SIGINT or SIGHUP.
 
-    Returns the exit status: 0 after an orderly stop, 2 when settings or address are refused before anything starts, 1
-    when the application could not start or a worker had to be killed. Every refusal is one line on stderr.
+    Returns the exit status: 0 after an orderly stop, 2 when settings, keyring or address are refused before anything
+    starts, 1 when the application could not start or a worker had to be killed. Every refusal is one line on stderr.
     Side effects: listens, forks, and ends all its children.
     """
     try:
@@ -47,6 +47,12 @@ def serve(*, host: str, port: int, workers: int) -> int:
     except settings.SettingsRefused as refused:
         for problem in refused.problems:
             _complain(problem)
+        return _REFUSED
+    try:
+        # Read here once for its refusal alone: a worker could only say it in a traceback.
+        keyring.load(chosen.secrets_dir, is_production=not chosen.is_sandbox)
+    except keyring.KeyringRefused as refused_keys:
+        _complain(str(refused_keys))
         return _REFUSED
     threads = chosen.threads or chosen.hash_queue + SPARE_THREADS
     return run(APPLICATION, host=host, port=port, workers=workers, threads=threads)

@@ -1,0 +1,149 @@
+"""`make demo` keeps its promises: it says what to do, what it says works, it ends whole, and it remembers."""
+
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from playwright.sync_api import BrowserContext, Page
+
+from tests.journeys.stage import ROOT, Running, done, operate
+from tests.services import free_port
+
+pytestmark = pytest.mark.browser
+
+
+class Demo:
+    """The demo in a directory of its own; started as often as a test likes."""
+
+    def __init__(self, directory: Path) -> None:
+        self.ports = [free_port() for _ in range(3)]
+        self.directory = directory
+        self.running: Running | None = None
+        self.text = ""
+
+    @property
+    def command(self) -> list[str]:
+        names = ("--port", "--etax-port", "--library-port")
+        options = [word for name, port in zip(names, self.ports, strict=True) for word in (name, str(port))]
+        return [sys.executable, "-m", "idp.cli", "demo", *options, "--directory", str(self.directory / "var")]
+
+    def start(self) -> float:
+        """Start, wait until it has told everything, and return the seconds that took."""
+        began = time.monotonic()
+        self.running = Running(self.command, log=self.directory / "demo.log")
+        while "Ctrl-C ends everything" not in self.text:
+            assert time.monotonic() - began < 60, self.text
+            assert self.running.process.poll() is None, self.text
+            time.sleep(0.05)
+            self.text = self.running.log.read_text("utf-8")
+        return time.monotonic() - began
+
+    def end(self, number: int = signal.SIGINT) -> int:
+        """Press Ctrl-C; return the status. Every process must be gone, and every port free."""
+        assert self.running is not None
+        # The children live in sessions of their own, so the session of the demo would not show them.
+        children = _descendants(self.running.process.pid)
+        assert len(children) >= 3
+        status = self.running.end(number)
+        assert [pid for pid in children if Path(f"/proc/{pid}").exists()] == []
+        for port in self.ports:
+            with socket.socket() as probe:
+                assert probe.connect_ex(("127.0.0.1", port)) != 0
+        self.text = ""
+        return status
+
+    def said(self, name: str) -> str:
+        """Return what was printed after `name`."""
+        found = re.search(rf"^ *{name} +(\S.*?)(?:  .*)?$", self.text, re.MULTILINE)
+        assert found, self.text
+        return found[1]
+
+
+def _descendants(pid: int) -> list[int]:
+    return [child.pid for child in psutil.Process(pid).children(recursive=True)]
+
+
+@pytest.fixture
+def demo(tmp_path: Path) -> Iterator[Demo]:
+    """Yield a demo nobody has started yet."""
+    made = Demo(tmp_path)
+    yield made
+    if made.running is not None and made.running.process.poll() is None:
+        made.running.end()
+
+
+def sign_in(page: Page, demo: Demo, *, code: str) -> None:
+    """Follow what the demo printed, at e-tax."""
+    page.goto(demo.said("Personal e-tax"))
+    page.click("#signin")
+    page.fill("#number", demo.said("number"))
+    page.fill("#password", demo.said("password"))
+    page.click("#login-submit")
+    page.fill("#code", code)
+    page.click("#totp-submit")
+
+
+def test_demo_works_as_it_says_ends_whole_and_remembers(demo: Demo, profile: Callable[..., BrowserContext]) -> None:
+    demo.start()
+    assert "▄" in demo.text
+    assert re.fullmatch(r"[A-Z2-7]{32}", demo.said("secret"))
+    assert demo.text.count("loa") == 0
+    page = profile(java_script_enabled=False).new_page()
+    used = demo.said("code now")
+    sign_in(page, demo, code=used)
+    page.click("#notice-continue")
+    name = page.inner_text("#person-name")
+    sub = page.inner_text("#sub")
+    assert f"Sign in as {name}" in demo.text
+    page.goto(demo.said("Digital library"))
+    page.click("#signin")
+    page.click("#consent-allow")
+    assert page.inner_text("#sub") != sub
+    page.goto(demo.said("The provider"))
+    assert page.locator("h1").count() == 1
+    assert demo.end() == 0
+
+    # Under 2.5 on a machine that does nothing else.
+    assert demo.start() < 5
+    assert "Enrolled" not in demo.text
+    number = demo.said("number")
+    while (code := done(operate("demo", "--code", number, settings={})).strip()) == used:
+        time.sleep(1)  # Each code works once, and a new one comes every half minute.
+    page = profile(java_script_enabled=False).new_page()
+    sign_in(page, demo, code=code)
+    # The notice was read before the demo was started again.
+    assert page.inner_text("#person-name") == name
+    assert page.inner_text("#sub") == sub
+    assert demo.end(signal.SIGTERM) == 0
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_busy_port_is_one_clear_line(demo: Demo, place: int) -> None:
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        demo.ports[place] = holder.getsockname()[1]
+        result = subprocess.run(demo.command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert result.returncode == 2
+    assert result.stdout == ""
+    assert re.fullmatch(rf"port {demo.ports[place]} is in use: [^\n]+\n", result.stderr), result.stderr
+    assert not (demo.directory / "var").exists()
+
+
+def test_demo_ends_whole_when_interrupted_while_it_starts(demo: Demo) -> None:
+    demo.running = Running(demo.command, log=demo.directory / "demo.log")
+    while "Listening on" not in demo.running.log.read_text("utf-8"):
+        assert demo.running.process.poll() is None
+        time.sleep(0.02)
+    children = _descendants(demo.running.process.pid)
+    demo.running.end(signal.SIGINT)
+    assert children
+    assert [pid for pid in children if Path(f"/proc/{pid}").exists()] == []
+    assert "Traceback" not in demo.running.log.read_text("utf-8")
