@@ -68,7 +68,7 @@ def _session_secret(provider: Services) -> str | None:
 def authorization() -> Response:
     """Take an authorization request, by GET or POST (OpenID Connect Core 1.0, 3.1.2.1)."""
     provider = services()
-    parameters = query_parameters() if request.method == "GET" else form_parameters()
+    parameters = form_parameters() if request.method == "POST" else query_parameters()
     web.prefer_languages(tuple(parameters.get("ui_locales", "").split()))
     draft = checks.Draft(parameters, provider.clients, provider.signing_keys)
     client = checks.check_client(draft)
@@ -207,7 +207,7 @@ def _published(body: bytes, etag: str) -> Response:
 def logout_endpoint() -> Response:
     """Take a logout request, by GET or POST (RP-Initiated Logout 1.0, 2), and ask the citizen to confirm it."""
     provider = services()
-    parameters = query_parameters() if request.method == "GET" else form_parameters()
+    parameters = form_parameters() if request.method == "POST" else query_parameters()
     checked = logout.check(parameters, provider=provider)
     web.prefer_languages(checked.ui_locales)
     session_id = logout.open_session(_session_secret(provider), provider=provider)

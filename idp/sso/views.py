@@ -185,7 +185,7 @@ def _retry(response: Response, seconds: int) -> Response:
 @step_page(Step.LOGIN)
 def login(arrival: Arrival) -> Response:
     """Ask for number and password, or check them."""
-    if request.method == "GET":
+    if request.method != "POST":
         return _login_page(arrival, LoginForm(arrival.visit.request.login_hint or ""), [])
     form = LoginForm.read(web.form_parameters())
     if problems := form.problems():
@@ -241,7 +241,7 @@ def _throttled(page: str, seconds: int) -> FieldError:
 def code(arrival: Arrival) -> Response:
     """Ask for the one-time code, or check it."""
     assert arrival.standing is not None
-    if request.method == "GET":
+    if request.method != "POST":
         return _code_page(arrival, [])
     typed = web.form_parameters().get("code", "")
     if problems := code_problems(typed):
@@ -275,7 +275,7 @@ def _code_page(arrival: Arrival, problems: list[FieldError], *, status: int = 20
 def account(arrival: Arrival) -> Response:
     """Ask whether to go on with the account of the session, or act on the answer."""
     assert arrival.standing is not None
-    if request.method == "GET":
+    if request.method != "POST":
         return _page(arrival, "sso/select_account.html", full_name=_profile(arrival).full_name)
     response = see_other(arrival.path)
     if web.form_parameters().get("decision") == "continue":
@@ -302,7 +302,7 @@ def _profile(arrival: Arrival) -> claims.Profile:
 @step_page(Step.CONSENT)
 def ask_consent(arrival: Arrival) -> Response:
     """Show what would be sent and ask, or act on the answer."""
-    if request.method == "GET":
+    if request.method != "POST":
         return _consent_page(arrival, "sso/consent.html")
     decision = web.form_parameters().get("decision")
     if decision == "deny":
@@ -316,7 +316,7 @@ def ask_consent(arrival: Arrival) -> Response:
 @step_page(Step.NOTICE)
 def show_notice(arrival: Arrival) -> Response:
     """Show what the law lets the agency receive, or note that it was read."""
-    if request.method == "GET":
+    if request.method != "POST":
         legal_basis = arrival.client.legal_basis(web.current_language())
         return _consent_page(arrival, "sso/notice.html", legal_basis=legal_basis)
     return _agree(arrival)
