@@ -102,10 +102,11 @@ def _environment(port: int, directory: Path) -> dict[str, str]:
     for name in [name for name in os.environ if name.startswith("IDP_")]:
         del os.environ[name]
     directory.mkdir(parents=True, exist_ok=True)
+    # Where `idp` without settings looks too: a developer's `idp clients apply` meets the provider that runs.
     return {
         "IDP_PROFILE": "sandbox",
         "IDP_ISSUER": f"http://{HOST}:{port}",
-        "IDP_DATABASE_URL": f"sqlite:///{(directory / 'demo.sqlite3').resolve()}",
+        "IDP_DATABASE_URL": f"sqlite:///{(directory / 'lienket.sqlite3').resolve()}",
         "IDP_SECRETS_DIR": str((directory / "secrets").resolve()),
         "IDP_LOG_LEVEL": "WARNING",
     }

@@ -95,6 +95,8 @@ def test_demo_works_as_it_says_ends_whole_and_remembers(demo: Demo, profile: Cal
     assert "▄" in demo.text
     assert re.fullmatch(r"[A-Z2-7]{32}", demo.said("secret"))
     assert demo.text.count("loa") == 0
+    # A developer in the same folder reaches the same provider without a setting.
+    assert "library" in done(operate("clients", "list", settings={}, cwd=demo.directory))
     page = profile(java_script_enabled=False).new_page()
     used = demo.said("code now")
     sign_in(page, demo, code=used)
