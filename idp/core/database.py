@@ -31,6 +31,10 @@ SQLITE_BUSY_SECONDS = 5.0
 # Of the hot path, in each worker process.
 MOST_CONNECTIONS = 8
 CONNECTION_WAIT_SECONDS = 5.0
+# Every statement of the hot path is an index probe (tests/bench/test_statements.py, without these). Left alone,
+# PostgreSQL plans them while the tables are still empty, keeps sequential scans until the next ANALYZE, and a login
+# costs more with each one before it: 0.8 ms grew to 2.7 in six thousand logins, against 0.5 that stay.
+_PROBES_ONLY = "-c enable_seqscan=off -c plan_cache_mode=force_generic_plan -c jit=off"
 _SQLITE_TIME = "%Y-%m-%d %H:%M:%S.%f"
 
 
@@ -243,17 +247,16 @@ class PostgresHotPath:
         if not self._places.acquire(timeout=CONNECTION_WAIT_SECONDS):
             raise DatabaseUnavailable("no connection free")
         try:
-            connection = self._take()
+            cursor = self._take()
             try:
-                cursor = connection.execute(sql, parameters, prepare=True)
-                row = cursor.fetchone()
+                row = cursor.execute(sql, parameters, prepare=True).fetchone()
             except BaseException:
-                if connection.broken:
+                if cursor.connection.broken:
                     # When the server went away, it went away for all of them.
                     self._drop_idle()
-                connection.close()
+                cursor.connection.close()
                 raise
-            self._idle.append(connection)
+            self._idle.append(cursor)
         except psycopg.OperationalError as error:
             raise DatabaseUnavailable(type(error).__name__) from error
         finally:
@@ -265,6 +268,8 @@ class PostgresHotPath:
         return dict(zip(names, row, strict=True))
 
     def _take(self) -> Any:
+        """Return the cursor of an idle connection, or of a new one. A connection keeps one: a new cursor for each
+        statement would look up the loaders of its columns anew."""
         import psycopg  # noqa: PLC0415 (see _execute)
 
         try:
@@ -274,14 +279,14 @@ class PostgresHotPath:
                 self._conninfo,
                 autocommit=True,
                 connect_timeout=5,
-                options=_postgres_options(),
+                options=f"{_postgres_options()} {_PROBES_ONLY}",
                 prepare_threshold=0,
-            )
+            ).cursor()
 
     def _drop_idle(self) -> None:
         idle, self._idle = self._idle, []
-        for connection in idle:
-            connection.close()
+        for cursor in idle:
+            cursor.connection.close()
 
 
 def _postgres(sql: str) -> str:

@@ -36,7 +36,7 @@ _PAGE_POLICY = (
     "default-src 'none'; style-src 'self'; img-src 'self' data:; font-src 'self'; form-action 'self'{origin}; "
     "base-uri 'none'; frame-ancestors 'none'; object-src 'none'; require-trusted-types-for 'script'"
 )
-_DATA_POLICY = "default-src 'none'; frame-ancestors 'none'"
+_DATA_POLICY = ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 _COMMON_HEADERS = (
     ("X-Content-Type-Options", "nosniff"),
     ("Referrer-Policy", "no-referrer"),
@@ -47,9 +47,17 @@ _PAGE_HEADERS = (
     ("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
     ("Vary", "Cookie"),
 )
+_PRIVATE_HEADERS = (("Cache-Control", "no-store"), ("Cross-Origin-Resource-Policy", "same-origin"))
+# In the WSGI environment: which list of constant headers this answer gets.
+_CONSTANTS = "lienket.headers"
 _STRICT_TRANSPORT = ("Strict-Transport-Security", "max-age=63072000; includeSubDomains; preload")
 EXTENSION = "lienket"
 LANGUAGE_COOKIE = "lang"
+_PUBLISHED_HEADERS = {
+    "Cache-Control": "public, max-age=300",
+    "Access-Control-Allow-Origin": "*",
+    "Cross-Origin-Resource-Policy": "cross-origin",
+}
 _LONGEST_HEADERS = 16_384
 _ENTRIES_BY_STATUS = {
     404: errors.NOT_FOUND,
@@ -160,6 +168,7 @@ def drop_cookie(response: Response, name: str, settings: Settings) -> None:
 
 def render(template: str, *, status: int = 200, form_action: str | None = None, **context: Any) -> Response:
     """Return a page. `form_action` is the portal's origin that a form on it may lead to, besides ourselves."""
+    g.is_page = True
     g.form_action = form_action
     return flask.make_response(render_template(template, **context), status)
 
@@ -213,6 +222,15 @@ def json_answer(document: Mapping[str, Any], status: int = 200, headers: Mapping
     if headers:
         response.headers.update(headers)
     return response
+
+
+def published(body: bytes, etag: str) -> Response:
+    """Return a JSON document for everybody, kept for five minutes and readable from any origin; 304 if unchanged."""
+    g.is_public = True
+    headers = {**_PUBLISHED_HEADERS, "ETag": etag}
+    if request.headers.get("If-None-Match") == etag:
+        return Response(status=304, headers=headers)
+    return Response(body, mimetype="application/json", headers=headers)
 
 
 # --- installation -----------------------------------------------------------------------------------------------
@@ -272,12 +290,15 @@ def _install_checks(app: Flask, settings: Settings) -> None:
 
 def _install_headers(app: Flask, settings: Settings) -> None:
     common = [*_COMMON_HEADERS, _STRICT_TRANSPORT] if settings.is_https else [*_COMMON_HEADERS]
+    page = [*common, *_PRIVATE_HEADERS, *_PAGE_HEADERS]
+    data = [*common, *_PRIVATE_HEADERS, _DATA_POLICY]
+    public = [*common, _DATA_POLICY]
     inner = app.wsgi_app
 
     def with_common_headers(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         # Constants, so they are added to the finished list: a tenth of what Werkzeug's headers would cost.
         def start(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
-            return start_response(status, headers + common, *rest)
+            return start_response(status, headers + environ.get(_CONSTANTS, data), *rest)
 
         return inner(environ, cast("StartResponse", start))
 
@@ -285,20 +306,16 @@ def _install_headers(app: Flask, settings: Settings) -> None:
 
     @app.after_request
     def add_headers(response: Response) -> Response:
-        headers = response.headers
-        if "Cache-Control" not in headers:
-            headers["Cache-Control"] = "no-store"
-        headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
-        if response.mimetype == "text/html":
+        if g.get("is_page"):
+            request.environ[_CONSTANTS] = page
             origin = g.get("form_action")
-            headers["Content-Security-Policy"] = _PAGE_POLICY.format(origin=f" {origin}" if origin else "")
-            headers.extend(_PAGE_HEADERS)
+            response.headers["Content-Security-Policy"] = _PAGE_POLICY.format(origin=f" {origin}" if origin else "")
             if chosen := g.get("chosen_language"):
                 response.set_cookie(
                     LANGUAGE_COOKIE, chosen, max_age=31_536_000, secure=settings.is_https, samesite="Lax", httponly=True
                 )
-        else:
-            headers["Content-Security-Policy"] = _DATA_POLICY
+        elif g.get("is_public") or request.endpoint == "static":
+            request.environ[_CONSTANTS] = public
         _log_request(response)
         return response
 

@@ -24,11 +24,6 @@ from idp.sso.views import SESSION_COOKIE, arrive, failure_page, path_of, refusal
 log = logging.getLogger("idp.oidc")
 blueprint = Blueprint("oidc", __name__)
 MACHINE_PATHS = frozenset({"/token", "/userinfo", "/introspect", "/jwks", "/.well-known/openid-configuration"})
-_PUBLISHED = {
-    "Cache-Control": "public, max-age=300",
-    "Access-Control-Allow-Origin": "*",
-    "Cross-Origin-Resource-Policy": "cross-origin",
-}
 _token_endpoint = token.TokenEndpoint()
 
 
@@ -179,25 +174,19 @@ def userinfo_endpoint() -> Response:
 def jwks() -> Response:
     """Return the public keys (RFC 7517, 5)."""
     keys = services().signing_keys
-    return _published(keys.jwks(), keys.etag)
+    return web.published(keys.jwks(), keys.etag)
 
 
 @blueprint.get("/.well-known/openid-configuration")
 def configuration() -> Response:
     """Return the provider's metadata."""
-    return _published(*_metadata(services().settings))
+    return web.published(*_metadata(services().settings))
 
 
 @cache
 def _metadata(settings: Settings) -> tuple[bytes, str]:
     body = json.dumps(discovery.document(settings), indent=1).encode()
     return body, f'"{hashlib.sha256(body).hexdigest()[:32]}"'
-
-
-def _published(body: bytes, etag: str) -> Response:
-    if request.headers.get("If-None-Match") == etag:
-        return Response(status=304, headers={**_PUBLISHED, "ETag": etag})
-    return Response(body, mimetype="application/json", headers={**_PUBLISHED, "ETag": etag})
 
 
 # --- logout -----------------------------------------------------------------------------------------------------
