@@ -121,6 +121,7 @@ def _settle(
             keyring=provider.keyring,
             registry=provider.registry,
         )
+        session.reassess(situation.standing.session_id, settings=provider.settings)
         standing = read_standing(provider.hot_path, session_secret, situation.client)
         situation = Situation(situation.request, situation.client, standing, situation.progress)
         decision = dispatch.decide(situation, settings=provider.settings, means_of=means_of)

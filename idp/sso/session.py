@@ -93,6 +93,24 @@ def raise_session(session_id: UUID, method: Method, *, settings: Settings) -> Op
     return Opened(row.id, secret)
 
 
+def reassess(session_id: UUID, *, settings: Settings) -> None:
+    """Weigh a live session again, because the register has just spoken about its citizen; commit.
+
+    Whoever signed in before the register first confirmed them proved nothing at that time and does now. The secret
+    stays: nobody authenticated.
+    """
+    row = db.session.get(SsoSession, session_id, with_for_update=True)
+    if row is not None and row.ended_at is None:
+        citizen = db.session.get_one(Citizen, row.citizen_id)
+        used = frozenset(Method(word) for word in row.amr.split())
+        level = assurance.proven(citizen.proofing, citizen.registry_status, used)
+        if level >= Level.LOA2 > row.level:
+            row.expires_at = min(row.expires_at, clock.now() + timedelta(seconds=settings.session_high))
+            row.idle_expires_at = row.expires_at
+        row.level = int(level)
+    db.session.commit()
+
+
 def _renew(row: SsoSession, citizen: Citizen, used: frozenset[Method], now: datetime, settings: Settings) -> str:
     level = assurance.proven(citizen.proofing, citizen.registry_status, used)
     row.level = int(level)
