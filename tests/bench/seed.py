@@ -1,0 +1,161 @@
+"""Set up a provider to be measured: secrets, schema, keys, clients, citizens with passwords, open sessions.
+
+All but the sessions is made by the commands an operator uses; sessions and consents by the product's own acts, since
+signing in fifty people by hand costs a second of hashing for nothing. Also a program, for the shared harness, whose
+Python has none of our packages:
+
+    python -m tests.bench.seed --directory DIR --database URL --port PORT [--clients N]
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+REDIRECT_URI = "https://rp.example.test/cb"
+SCOPE = "openid profile email"
+ALGORITHMS = ("ES256", "RS256")
+PEOPLE = 49
+"""Sessions used in turn, as in the shared harness."""
+_PURPOSE = {"vi": "Để đo tốc độ.", "en": "To measure speed.", "fr": "Pour mesurer la vitesse."}
+_CITIZEN_SEED = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A provider ready to be started and measured, and what a load needs to know of it.
+
+    `environment` holds its IDP_ settings, `secrets` the client secret by client, `cookies` one Cookie header for each
+    open session, `people` number and password of citizens without one-time codes.
+    """
+
+    environment: dict[str, str]
+    secrets: dict[str, str]
+    cookies: list[str]
+    people: list[tuple[str, str]]
+
+
+def client_id(algorithm: str) -> str:
+    """Return the client whose ID tokens are signed with `algorithm`."""
+    return f"bench-{algorithm.lower()}"
+
+
+def build(directory: Path, *, database_url: str, port: int, clients: int = 10, citizens: int = 200) -> Site:
+    """Make a provider for `http://127.0.0.1:port` on the empty database at `database_url`; files go to `directory`.
+
+    Raises CalledProcessError when a command refuses. Side effects: writes to the database and below `directory`.
+    """
+    environment = {
+        "IDP_ISSUER": f"http://127.0.0.1:{port}",
+        "IDP_DATABASE_URL": database_url,
+        "IDP_SECRETS_DIR": str(directory / "secrets"),
+        # Codes and tokens are made before the clock starts, and must live until they are used.
+        "IDP_CODE_LIFETIME": "60",
+        "IDP_TOKEN_LIFETIME": "3600",
+    }
+    secrets = {client_id(algorithm): f"secret-of-{client_id(algorithm)}-on-loopback-only" for algorithm in ALGORITHMS}
+    documents = [_client(algorithm, secrets[client_id(algorithm)]) for algorithm in ALGORITHMS]
+    documents += [
+        _client("ES256", f"secret-of-filler-{number}-on-loopback", filler=number) for number in range(clients - 2)
+    ]
+    _write(directory / "clients.json", documents)
+    from idp.sandbox.persona import Standing
+    from idp.sandbox.personas import personas
+
+    people = [one for one in personas(_CITIZEN_SEED, citizens) if one.standing is Standing.CURRENT]
+    _write(directory / "citizens.json", [person.document() for person in people])
+    for command in (
+        ["secrets", "init"],
+        ["db", "upgrade"],
+        ["clients", "apply", str(directory / "clients.json")],
+        ["citizens", "import", str(directory / "citizens.json")],
+    ):
+        subprocess.run(
+            [sys.executable, "-m", "idp.cli", *command],
+            cwd=ROOT,
+            env={**os.environ, **environment},
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
+    cookies = _open_sessions(environment, [client_id(algorithm) for algorithm in ALGORITHMS])
+    return Site(environment, secrets, cookies, [(one.number, one.password) for one in people if not one.totp_secret])
+
+
+def _write(path: Path, documents: object) -> None:
+    path.write_text(json.dumps(documents, ensure_ascii=False), "utf-8")
+
+
+def _client(algorithm: str, secret: str, *, filler: int | None = None) -> dict[str, object]:
+    name = client_id(algorithm) if filler is None else f"filler-{filler}"
+    return {
+        "client_id": name,
+        "client_secret": secret,
+        "agency": {"slug": "bench", "name": {"vi": "Cơ quan mẫu", "en": "Sample agency", "fr": "Agence exemple"}},
+        "client_name": name,
+        "client_uri": "https://rp.example.test/",
+        "redirect_uris": [REDIRECT_URI],
+        "scope": SCOPE,
+        "sector_identifier": "rp.example.test",
+        "default_acr_values": ["loa1"],
+        "token_endpoint_auth_method": "client_secret_basic",
+        "id_token_signed_response_alg": algorithm,
+        "basis": "consent",
+        "purposes": dict.fromkeys(SCOPE.split(), _PURPOSE),
+    }
+
+
+def _open_sessions(environment: dict[str, str], client_ids: list[str]) -> list[str]:
+    """Sign PEOPLE citizens in with a password, let every citizen agree for the clients, and return the cookies."""
+    from idp.app import create_app
+    from idp.citizens.models import Citizen
+    from idp.core import clock, settings, web
+    from idp.core.database import db
+    from idp.core.levels import Method
+    from idp.core.scopes import claims_of
+    from idp.sso import session
+    from idp.sso.models import Consent
+    from idp.sso.views import SESSION_COOKIE
+
+    app = create_app(settings.load(environment | {"IDP_LOG_LEVEL": "WARNING"}))
+    with app.app_context():
+        provider = app.extensions[web.EXTENSION]
+        now = clock.now()
+        agreed = " ".join(sorted(claims_of(SCOPE.split())))
+        citizens = list(db.session.scalars(db.select(Citizen.id)))
+        for name in client_ids:
+            client = provider.clients.find(name)
+            for citizen in citizens:
+                consent = Consent(citizen_id=citizen, client_id=client.id, basis="consent", claims=agreed)
+                consent.created_at = consent.updated_at = now
+                db.session.add(consent)
+        opened = [
+            session.open_session(citizen, [Method.PASSWORD], previous=None, settings=provider.settings)
+            for citizen in citizens[:PEOPLE]
+        ]
+        db.session.commit()
+        db.session.execute(db.text("ANALYZE"))
+        db.session.commit()
+        cookie = web.cookie_name(SESSION_COOKIE, provider.settings)
+        db.engine.dispose()
+        provider.hot_path._drop_idle()
+    return [f"{cookie}={each.secret}" for each in opened]
+
+
+def main() -> None:
+    """Build what the arguments say and print the site as JSON."""
+    arguments = argparse.ArgumentParser(prog="python -m tests.bench.seed")
+    arguments.add_argument("--directory", type=Path, required=True)
+    arguments.add_argument("--database", required=True)
+    arguments.add_argument("--port", type=int, required=True)
+    arguments.add_argument("--clients", type=int, default=10)
+    given = arguments.parse_args()
+    site = build(given.directory, database_url=given.database, port=given.port, clients=given.clients)
+    print(json.dumps(asdict(site)))
+
+
+if __name__ == "__main__":
+    main()
