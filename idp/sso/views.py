@@ -6,6 +6,7 @@ which `oidc` owns because it may have to issue the code.
 """
 
 import hmac
+import time
 from base64 import urlsafe_b64encode
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -251,6 +252,8 @@ def code(arrival: Arrival) -> Response:
     if result.outcome is totp.Outcome.THROTTLED:
         wait = result.retry_after or 1
         return _retry(_code_page(arrival, [_throttled("totp", wait)], status=429), wait)
+    if result.is_spent and (answer := _answer_of_the_other_click(arrival.visit.handle)) is not None:
+        return answer
     if result.outcome is not totp.Outcome.ACCEPTED:
         return _code_page(arrival, [field_error("code", "totp.error.refused")], status=400)
     raised = session.raise_session(arrival.standing.session_id, Method.ONE_TIME_CODE, settings=settings)
@@ -260,6 +263,20 @@ def code(arrival: Arrival) -> Response:
         db.session.commit()
         web.set_cookie(response, SESSION_COOKIE, raised.secret, settings)
     return response
+
+
+def _answer_of_the_other_click(handle: str) -> Response | None:
+    """Return the way on when another click on this page has just spent the code; None when nobody did.
+
+    The two clicks may be judged at the same moment in two workers: the first has spent the code and is about to raise
+    the session, and its answer is the one the browser throws away.
+    """
+    for _ in range(10):
+        arrival = arrive(handle)
+        if not arrival.is_at(Step.CODE):
+            return arrival.keep_cookies(see_other(arrival.path))
+        time.sleep(0.1)
+    return None
 
 
 def _code_page(arrival: Arrival, problems: list[FieldError], *, status: int = 200) -> Response:

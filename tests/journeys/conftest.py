@@ -61,3 +61,10 @@ def large_house(tmp_path: Path, postgres_url: str, valkey_url: str, valkey: redi
     assert valkey.ping()
     with stage.house(tmp_path, database_url=postgres_url, valkey_url=valkey_url, workers=2) as opened:
         yield opened
+
+
+@pytest.fixture(params=["house", "large_house"], ids=["sqlite", "postgresql-valkey-2-workers"])
+def any_house(request: pytest.FixtureRequest) -> stage.House:
+    """Return the smallest house and the largest."""
+    house: stage.House = request.getfixturevalue(request.param)
+    return house

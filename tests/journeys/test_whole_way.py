@@ -11,13 +11,6 @@ from tests.journeys.stage import House
 pytestmark = pytest.mark.browser
 
 
-@pytest.fixture(params=["house", "large_house"], ids=["sqlite", "postgresql-valkey-2-workers"])
-def any_house(request: pytest.FixtureRequest) -> House:
-    """Return the smallest house and the largest."""
-    house: House = request.getfixturevalue(request.param)
-    return house
-
-
 def words(page: Page) -> str:
     """Return what a person can read on the page."""
     return " ".join(page.inner_text("body").split())

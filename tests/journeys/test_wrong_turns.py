@@ -78,18 +78,20 @@ def test_reload_keeps_the_place_at_every_step(house: House, profile: Profile) ->
     assert page.inner_text("#person-name") == person.full_name
 
 
-@pytest.mark.parametrize("round_number", [1, 2])
-def test_double_click_on_every_button_is_one_click(house: House, profile: Profile, round_number: int) -> None:
-    person, page = house.somebody(), profile().new_page()
-    start(page, house.etax)
-    citizen.fill_login(page, person)
-    page.dblclick("#login-submit")
-    page.wait_for_selector("#totp-form")
-    page.fill("#code", citizen.code_of(person))
-    page.dblclick("#totp-submit")
-    page.wait_for_selector("#notice-form")
-    page.dblclick("#notice-continue")
-    page.wait_for_selector("#person-name")
+def test_double_click_on_every_button_is_one_click(any_house: House, profile: Profile) -> None:
+    """Several times: the two posts are judged side by side, and which of them is first is chance."""
+    house = any_house
+    for pause in (0, 5, 30, 80):
+        person, page = house.somebody(), profile().new_page()
+        start(page, house.etax)
+        citizen.fill_login(page, person)
+        page.dblclick("#login-submit", delay=pause)
+        page.wait_for_selector("#totp-form")
+        page.fill("#code", citizen.code_of(person))
+        page.dblclick("#totp-submit", delay=pause)
+        page.wait_for_selector("#notice-form")
+        page.dblclick("#notice-continue", delay=pause)
+        arrive_at_etax(page)
     start(page, house.library)
     page.dblclick("#consent-allow")
     page.wait_for_selector("#sub")
@@ -98,6 +100,22 @@ def test_double_click_on_every_button_is_one_click(house: House, profile: Profil
     page.wait_for_selector("#portal-signed-out")
     start(page, house.library)
     assert step(page) == "login"
+
+
+def arrive_at_etax(page: Page) -> None:
+    """Expect the portal after the last button.
+
+    When the portal took the code of the first click and the browser threw the portal's answer away, our page says
+    that all is done and leads to the portal, where nothing needs to be typed.
+    """
+    page.wait_for_selector("#person-name, #error-code")
+    if page.locator("#error-code").count():
+        assert_is_error(page, "ID-007")
+        page.click("#error-back")
+        page.wait_for_selector("#person-name, #signin")
+        if page.locator("#signin").count():
+            page.click("#signin")
+    page.wait_for_selector("#person-name")
 
 
 def test_lost_cookie_leads_back_to_the_agency(house: House, profile: Profile) -> None:

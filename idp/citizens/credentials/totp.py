@@ -47,11 +47,15 @@ class Outcome(Enum):
 
 @dataclass(frozen=True, slots=True)
 class TotpResult:
-    """The end of an attempt. `credential_id` with ACCEPTED only, `retry_after` (seconds) with THROTTLED only."""
+    """The end of an attempt. `credential_id` with ACCEPTED only, `retry_after` (seconds) with THROTTLED only.
+
+    `is_spent` with REFUSED only: the code is right and was accepted before, as in the second half of a double click.
+    """
 
     outcome: Outcome
     credential_id: UUID | None = None
     retry_after: int | None = None
+    is_spent: bool = False
 
 
 def verify(citizen_id: UUID, code: str, *, keyring: Keyring) -> TotpResult:
@@ -70,6 +74,7 @@ def verify(citizen_id: UUID, code: str, *, keyring: Keyring) -> TotpResult:
     counted = _count(citizen_id)
     db.session.commit()
     typed = _typed(code)
+    is_spent = False
     for credential in counted:
         if credential.failures > throttle.DISABLED_AT:
             continue
@@ -81,7 +86,8 @@ def verify(citizen_id: UUID, code: str, *, keyring: Keyring) -> TotpResult:
         if _spend(credential.id, step):
             return _accept(citizen_id, credential.id)
         db.session.rollback()
-    return _refuse(citizen_id, counted, now)
+        is_spent = True
+    return _refuse(citizen_id, counted, now, is_spent=is_spent)
 
 
 def add(citizen_id: UUID, secret: str, *, label: str, keyring: Keyring, now: datetime) -> None:
@@ -188,7 +194,7 @@ def _accept(citizen_id: UUID, credential_id: UUID) -> TotpResult:
     return TotpResult(Outcome.ACCEPTED, credential_id=credential_id)
 
 
-def _refuse(citizen_id: UUID, counted: Sequence[Any], now: datetime) -> TotpResult:
+def _refuse(citizen_id: UUID, counted: Sequence[Any], now: datetime, *, is_spent: bool) -> TotpResult:
     exhausted = [credential.id for credential in counted if credential.failures >= throttle.DISABLED_AT]
     credential = TotpCredential
     disabled = db.session.execute(
@@ -202,7 +208,7 @@ def _refuse(citizen_id: UUID, counted: Sequence[Any], now: datetime) -> TotpResu
     for _ in disabled:
         record(db.session, Event.CREDENTIAL_DISABLED, citizen_id=citizen_id, detail={"kind": "totp"})
     db.session.commit()
-    return TotpResult(Outcome.REFUSED)
+    return TotpResult(Outcome.REFUSED, is_spent=is_spent)
 
 
 def _typed(code: str) -> str:

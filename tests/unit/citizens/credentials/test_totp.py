@@ -59,6 +59,8 @@ def test_code_is_judged_when_clocks_differ(
 def test_code_is_refused_when_used_before(place: Place, citizen_id: UUID, stopped_clock: Clock) -> None:
     code = code_at()
     assert [check(place, citizen_id, code) for _ in range(2)] == [Outcome.ACCEPTED, Outcome.REFUSED]
+    assert totp.verify(citizen_id, code, keyring=place.keyring).is_spent
+    assert not totp.verify(citizen_id, wrong_code(), keyring=place.keyring).is_spent
 
 
 def test_earlier_code_is_refused_when_a_later_one_was_used(
