@@ -15,6 +15,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 from uuid import UUID
 
@@ -93,8 +94,16 @@ class Json(TypeDecorator[Any]):
 
 
 def driver_url(url: str) -> str:
-    """Return `url` naming the psycopg 3 driver when it names PostgreSQL without one."""
-    return "postgresql+psycopg://" + url.removeprefix("postgresql://") if url.startswith("postgresql://") else url
+    """Return `url` with the psycopg 3 driver for a PostgreSQL without one, and an absolute path for an SQLite file.
+
+    Flask-SQLAlchemy would look for a relative path in Flask's instance folder, and the migrations in the current one.
+    """
+    if url.startswith("postgresql://"):
+        return "postgresql+psycopg://" + url.removeprefix("postgresql://")
+    path = url.removeprefix("sqlite:///")
+    if path == url or path in ("", ":memory:") or path.startswith("file:"):
+        return url
+    return f"sqlite:///{Path(path).absolute()}"
 
 
 def engine_options(url: str) -> dict[str, Any]:
@@ -250,6 +259,9 @@ class PostgresHotPath:
             cursor = self._take()
             try:
                 row = cursor.execute(sql, parameters, prepare=True).fetchone()
+                if row is not None and sql not in self._names:
+                    # While the cursor is still ours: whoever takes it next gives it other columns.
+                    self._names[sql] = tuple(column.name for column in cursor.description)
             except BaseException:
                 if cursor.connection.broken:
                     # When the server went away, it went away for all of them.
@@ -257,15 +269,14 @@ class PostgresHotPath:
                 cursor.connection.close()
                 raise
             self._idle.append(cursor)
-        except psycopg.OperationalError as error:
+        except (psycopg.OperationalError, psycopg.errors.ReadOnlySqlTransaction) as error:
             raise DatabaseUnavailable(type(error).__name__) from error
         finally:
             self._places.release()
         if row is None:
             return None
         # A statement's columns never change: psycopg's own dict rows would read their names anew for each row.
-        names = self._names.get(sql) or self._names.setdefault(sql, tuple(column.name for column in cursor.description))
-        return dict(zip(names, row, strict=True))
+        return dict(zip(self._names[sql], row, strict=True))
 
     def _take(self) -> Any:
         """Return the cursor of an idle connection, or of a new one. A connection keeps one: a new cursor for each
@@ -381,6 +392,17 @@ def _sqlite_value(value: Any) -> Any:
 def hot_path(url: str) -> HotPath:
     """Return the hot path for the database at `url`."""
     return SqliteHotPath(url) if url.startswith("sqlite") else PostgresHotPath(url)
+
+
+def database_now() -> datetime:
+    """Return the instant by the clock that judges expiries: the database's, inside the ORM's transaction.
+
+    A worker whose own clock is ten minutes slow must not open sessions that are over when they begin.
+    """
+    if db.session.get_bind().dialect.name == "sqlite":
+        return datetime.now(UTC)
+    instant: datetime = db.session.execute(sa.select(sa.func.now())).scalar_one()
+    return instant
 
 
 def as_uuid(value: UUID | str) -> UUID:
