@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlsplit
 
 from flask import Flask
 from werkzeug.test import TestResponse
@@ -165,8 +165,3 @@ class Browser:
     @property
     def _domain(self) -> str:
         return urlsplit(self.origin).hostname or ""
-
-
-def encoded(parameters: dict[str, str]) -> bytes:
-    """Return parameters as a form body."""
-    return urlencode(parameters).encode()

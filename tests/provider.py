@@ -32,7 +32,7 @@ from idp.agencies import apply, document
 from idp.app import create_app
 from idp.citizens.documents import Row, parse
 from idp.citizens.enrolment import enrol
-from idp.citizens.models import Citizen, RegistryPerson, TotpCredential
+from idp.citizens.models import Citizen, TotpCredential
 from idp.citizens.numbers import Gender
 from idp.citizens.registry import table
 from idp.core import clock, keyring
@@ -386,11 +386,6 @@ def provider_at(url: str, directory: Path, **settings: Any) -> Iterator[Provider
             db.session.remove()
             db.engine.dispose()
         close(provider.services.hot_path)
-
-
-def unregister(person: Person) -> None:
-    """Take every record out of the embedded register that is not somebody else's."""
-    person.provider.run(sa.delete(RegistryPerson))
 
 
 def json_of(**members: Any) -> str:
