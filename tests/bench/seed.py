@@ -30,7 +30,7 @@ class Site:
     """A provider ready to be started and measured, and what a load needs to know of it.
 
     `environment` holds its IDP_ settings, `secrets` the client secret by client, `cookies` one Cookie header for each
-    open session, `people` number and password of citizens without one-time codes.
+    open session, `people` number and password of every citizen.
     """
 
     environment: dict[str, str]
@@ -67,7 +67,9 @@ def build(directory: Path, *, database_url: str, port: int, clients: int = 10, c
     from idp.sandbox.personas import personas
 
     people = [one for one in personas(_CITIZEN_SEED, citizens) if one.standing is Standing.CURRENT]
-    _write(directory / "citizens.json", [person.document() for person in people])
+    # Without one-time codes, so that everybody can sign in with number and password alone.
+    alone = {"totp_secret": None, "level": "loa1"}
+    _write(directory / "citizens.json", [person.document() | alone for person in people])
     for command in (
         ["secrets", "init"],
         ["db", "upgrade"],
@@ -82,7 +84,7 @@ def build(directory: Path, *, database_url: str, port: int, clients: int = 10, c
             stdout=subprocess.DEVNULL,
         )
     cookies = _open_sessions(environment, [client_id(algorithm) for algorithm in ALGORITHMS])
-    return Site(environment, secrets, cookies, [(one.number, one.password) for one in people if not one.totp_secret])
+    return Site(environment, secrets, cookies, [(one.number, one.password) for one in people])
 
 
 def _write(path: Path, documents: object) -> None:
