@@ -19,6 +19,7 @@ from idp.core.ids import digest, is_same
 
 FRESH_SECONDS = 5.0
 MAX_UNKNOWN = 1_000
+MAX_CLIENT_ID = 128
 MAX_KNOWN = 10_000
 
 
@@ -89,6 +90,9 @@ class ClientDirectory:
 
     def find(self, client_id: str) -> Client | None:
         """Return the client, suspended or not, or None for an unknown `client_id`. Raises DatabaseUnavailable."""
+        if len(client_id) > MAX_CLIENT_ID or not client_id.isascii() or not client_id.isprintable():
+            # Nothing a client can be called; what is remembered as unknown stays small.
+            return None
         now = time.monotonic()
         with self._lock:
             entry = self._known.get(client_id)
@@ -99,9 +103,7 @@ class ClientDirectory:
                 self._known[client_id] = (now, entry[1])
             if now - self._unknown.get(client_id, -FRESH_SECONDS) < FRESH_SECONDS:
                 return None
-        # A text column cannot hold NUL, and PostgreSQL answers it with an error rather than with nothing.
-        row = None if "\0" in client_id else self._hot_path.one(READ_CLIENT, {"client_id": client_id})
-        return self._remember(client_id, row, now)
+        return self._remember(client_id, self._hot_path.one(READ_CLIENT, {"client_id": client_id}), now)
 
     def by_row_id(self, row_id: UUID) -> Client | None:
         """Return the client with row key `row_id`, or None. Raises DatabaseUnavailable."""

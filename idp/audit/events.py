@@ -29,7 +29,6 @@ class Event(StrEnum):
     CODE_ISSUED = "oidc:code:issued"
     CODE_REPLAYED = "oidc:code:replayed"
     TOKEN_ISSUED = "oidc:token:issued"  # noqa: S105
-    CLIENT_REFUSED = "oidc:client:refused"
     KEY_CREATED = "keys:key:created"
     KEY_ACTIVATED = "keys:key:activated"
     KEY_RETIRED = "keys:key:retired"

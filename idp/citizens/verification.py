@@ -33,7 +33,7 @@ from idp.citizens.registry import (
     RegistryQuery,
 )
 from idp.core import clock
-from idp.core.database import db
+from idp.core.database import database_now, db
 from idp.core.ids import new_handle
 from idp.core.keyring import Keyring
 from idp.core.settings import Settings
@@ -185,7 +185,7 @@ def recheck(citizen_id: UUID, *, settings: Settings, keyring: Keyring, registry:
         db.session.commit()
         return recheck(citizen_id, settings=settings, keyring=keyring, registry=registry)
     was = citizen.registry_status
-    now = clock.now()
+    now = database_now()
     outcome, settled = settle(citizen, profile, said, keyring=keyring, now=now)
     keep_profile(citizen, settled, before=profile, keyring=keyring, now=now)
     if said is not None and said.is_person and citizen.proofing < Proofing.MATCHED:

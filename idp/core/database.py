@@ -26,6 +26,8 @@ from sqlalchemy.engine.url import make_url
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.types import TypeDecorator
 
+from idp.core import clock
+
 STATEMENT_TIMEOUT_MS = 2_500
 LOCK_TIMEOUT_MS = 2_000
 SQLITE_BUSY_SECONDS = 5.0
@@ -400,7 +402,7 @@ def database_now() -> datetime:
     A worker whose own clock is ten minutes slow must not open sessions that are over when they begin.
     """
     if db.session.get_bind().dialect.name == "sqlite":
-        return datetime.now(UTC)
+        return clock.now()
     instant: datetime = db.session.execute(sa.select(sa.func.now())).scalar_one()
     return instant
 

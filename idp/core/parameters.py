@@ -11,7 +11,8 @@ from urllib.parse import parse_qsl
 MOST_FIELDS = 100
 LONGEST_QUERY = 8_192
 LONGEST_FORM = 65_536
-_CONTROL = frozenset(chr(code) for code in (*range(0x20), 0x7F))
+# A tab is not among them: it comes along when a number is pasted from a table.
+_CONTROL = frozenset(chr(code) for code in (*range(0x20), 0x7F)) - {"\t"}
 
 
 class MalformedParameters(ValueError):

@@ -112,6 +112,8 @@ class Settings(BaseModel):
         parts = urlsplit(self.issuer)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
             raise ValueError("issuer: needs an http(s) address without query or fragment")
+        if parts.path.strip("/") or parts.username is not None:
+            raise ValueError("issuer: needs scheme, host and port only; the endpoints stand at the root")
         if self.issuer.endswith("/"):
             raise ValueError("issuer: drop the trailing slash; relying parties compare the issuer byte for byte")
         if self.profile is Profile.PRODUCTION:

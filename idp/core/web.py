@@ -16,7 +16,8 @@ from urllib.parse import urlsplit
 
 import flask
 from flask import Flask, Request, Response, g, render_template, request  # noqa: TID251 (the edge alone keeps g)
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, InternalError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException
 
 from idp.core import errors, i18n, parameters
@@ -28,7 +29,7 @@ from idp.core.parameters import MalformedParameters, Parameters
 from idp.core.settings import Settings
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+    from wsgiref.types import StartResponse, WSGIEnvironment
 
 log = logging.getLogger("idp.web")
 
@@ -56,7 +57,6 @@ LANGUAGE_COOKIE = "lang"
 _PUBLISHED_HEADERS = {
     "Cache-Control": "public, max-age=300",
     "Access-Control-Allow-Origin": "*",
-    "Cross-Origin-Resource-Policy": "cross-origin",
 }
 _LONGEST_HEADERS = 16_384
 _ENTRIES_BY_STATUS = {
@@ -130,6 +130,14 @@ def reference() -> str:
     """Return the reference of this request, as its log line and its error page carry it."""
     value: str = g.reference
     return value
+
+
+def is_from_elsewhere() -> bool:
+    """Tell whether a browser says that another site's page sent this request, a sibling's included.
+
+    Silence counts as ours: browsers before 2020 do not say, and SameSite=Lax protects them (Fetch Metadata, 2.1).
+    """
+    return request.headers.get("Sec-Fetch-Site") in ("cross-site", "same-site")
 
 
 def remote_address() -> str:
@@ -292,7 +300,7 @@ def _install_headers(app: Flask, settings: Settings) -> None:
     common = [*_COMMON_HEADERS, _STRICT_TRANSPORT] if settings.is_https else [*_COMMON_HEADERS]
     page = [*common, *_PRIVATE_HEADERS, *_PAGE_HEADERS]
     data = [*common, *_PRIVATE_HEADERS, _DATA_POLICY]
-    public = [*common, _DATA_POLICY]
+    public = [*common, _DATA_POLICY, ("Cross-Origin-Resource-Policy", "cross-origin")]
     inner = app.wsgi_app
 
     def with_common_headers(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
@@ -348,8 +356,11 @@ def _install_failures(app: Flask, machine_paths: frozenset[str], machine_error: 
         return answer(failure.entry, retry_after=failure.retry_after)
 
     @app.errorhandler(DatabaseUnavailable)
-    @app.errorhandler(OperationalError)
+    @app.errorhandler(PoolTimeout)
+    @app.errorhandler(DBAPIError)
     def on_database(error: Exception) -> Response:
+        if isinstance(error, DBAPIError) and not _is_unavailable(error):
+            return on_defect(error)
         log.error("database unavailable", exc_info=error, extra={"code": errors.BUSY.code})
         return answer(errors.BUSY)
 
@@ -365,6 +376,11 @@ def _install_failures(app: Flask, machine_paths: frozenset[str], machine_error: 
     def on_defect(error: Exception) -> Response:
         log.error("defect", exc_info=error, extra={"code": errors.INTERNAL.code})
         return answer(errors.INTERNAL)
+
+
+def _is_unavailable(error: DBAPIError) -> bool:
+    """Tell a database that is away, read-only or overloaded from a statement of ours that is wrong."""
+    return error.connection_invalidated or isinstance(error, OperationalError | InternalError)
 
 
 def _language_switch(current: str) -> list[Language]:

@@ -74,12 +74,16 @@ def begin(
         decision = Need(Step.LOGIN, errors.LOGIN_REQUIRED)
     if Prompt.NONE in request.prompt or (isinstance(decision, Refusal) and decision.is_for_portal):
         return ToPortal(_with_error(request, _error_of(decision), provider, reference))
-    return ToPages(interaction.open_interaction(request, client.id, settings=provider.settings))
+    return ToPages(
+        interaction.open_interaction(request, client.id, settings=provider.settings, keyring=provider.keyring)
+    )
 
 
 def open_pages(request: AuthorizationRequest, client: Client, *, provider: Services) -> ToPages:
     """Store a request that arrived by a cross-site post, without the session cookie; its pages decide (B15)."""
-    return ToPages(interaction.open_interaction(request, client.id, settings=provider.settings))
+    return ToPages(
+        interaction.open_interaction(request, client.id, settings=provider.settings, keyring=provider.keyring)
+    )
 
 
 def resume(

@@ -43,6 +43,7 @@ class Draft:
     parameters: Parameters
     clients: ClientDirectory
     signing_keys: SigningKeys
+    issuer: str
     found_client: Client | None = None
     scopes: tuple[str, ...] = ()
     prompt: frozenset[Prompt] = frozenset()
@@ -233,7 +234,11 @@ def hint_is_ours(draft: Draft) -> None:
         claims = draft.signing_keys.verify(hint, algorithms=("RS256", "ES256"), allow_expired=True)
     except TokenRefused:
         raise ProtocolFailure(errors.HINT_INVALID) from None
-    if draft.client.client_id not in _audience(claims) or not isinstance(claims.get("sub"), str):
+    if (
+        claims.get("iss") != draft.issuer
+        or draft.client.client_id not in _audience(claims)
+        or not isinstance(claims.get("sub"), str)
+    ):
         raise ProtocolFailure(errors.HINT_INVALID)
     draft.hinted_sub = claims["sub"]
 

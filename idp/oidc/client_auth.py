@@ -6,6 +6,7 @@ and fails with a 500 on bytes it did not expect (security.md, 2.1 A8 and A9).
 
 import base64
 import binascii
+import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from urllib.parse import unquote_plus
@@ -19,6 +20,8 @@ from idp.core.parameters import Parameters
 from idp.keys import jose
 from idp.keys.jose import TokenRefused
 from idp.sso.services import Services
+
+log = logging.getLogger("idp.oidc")
 
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 LONGEST_ASSERTION_LIFE = timedelta(minutes=5)
@@ -51,11 +54,13 @@ def authenticate(authorization: str | None, form: Parameters, *, provider: Servi
     else:
         is_right = _is_right_secret(client, presented.secret)
     if client is None or not is_right or client.auth_method is not presented.method or not client.is_active:
-        verdict = provider.limiter.hit(
-            "client-secret", presented.client_id, amount=BAD_SECRETS_A_MINUTE, per_seconds=60
-        )
+        # Made-up names share one count, so that they cannot fill the table of counts.
+        counted = presented.client_id if client is not None else ""
+        verdict = provider.limiter.hit("client-secret", counted, amount=BAD_SECRETS_A_MINUTE, per_seconds=60)
         challenge = "Basic" if presented.method is AuthMethod.SECRET_BASIC else None
         entry = errors.CLIENT_UNAUTHENTICATED if verdict.is_allowed else errors.CLIENT_THROTTLED
+        if not verdict.is_allowed:
+            log.warning("client refused too often", extra={"client": counted, "code": entry.code})
         raise ProtocolFailure(entry, challenge=challenge)
     return client
 

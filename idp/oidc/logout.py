@@ -7,22 +7,25 @@ somebody out. The browser is sent back only to an address that the client named 
 import hmac
 import json
 from base64 import urlsafe_b64encode
-from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import quote
 from uuid import UUID
 
 from idp.agencies.clients import Client
-from idp.core import errors
+from idp.core import clock, errors
 from idp.core.database import Query, as_uuid, db
 from idp.core.errors import Failure
 from idp.core.ids import digest
-from idp.core.keyring import Keyring, Purpose
+from idp.core.keyring import Keyring, Place, Purpose, SealBroken
 from idp.core.parameters import Parameters
 from idp.keys.jose import TokenRefused
 from idp.sso import session
 from idp.sso.services import Services
 
+# The parameter of our own address line that carries a checked request on.
+RESUMED = "request"
+_RESUMED_SECONDS = 600
+_SEALED = Place("logout", "request", "")
 _LONGEST_STATE = 512
 _OPEN_SESSION = Query(
     "SELECT id FROM sso_session WHERE digest = :digest AND ended_at IS NULL "
@@ -32,30 +35,65 @@ _OPEN_SESSION = Query(
 
 @dataclass(frozen=True, slots=True)
 class LogoutRequest:
-    """A checked logout request. `location` is where to go afterwards, None for our own page."""
+    """A checked logout request. `address` is where to go afterwards, None for our own page."""
 
     client: Client | None
-    location: str | None
+    address: str | None
+    state: str | None = None
     ui_locales: tuple[str, ...] = ()
+
+    @property
+    def location(self) -> str | None:
+        """Return the address with the portal's `state` and nothing else (RP-Initiated Logout 1.0, 3)."""
+        if self.address is None or self.state is None:
+            return self.address
+        return f"{self.address}{'&' if '?' in self.address else '?'}state={quote(self.state, safe='')}"
 
 
 def check(parameters: Parameters, *, provider: Services) -> LogoutRequest:
     """Return the checked request. Raises Failure LOGOUT_REFUSED for a foreign hint, client or address (3, 4)."""
     if parameters.repeated or len(parameters.get("state", "")) > _LONGEST_STATE:
         raise Failure(errors.LOGOUT_REFUSED)
+    if (sealed := parameters.get(RESUMED)) is not None:
+        return _unseal(sealed, provider)
     hint = parameters.get("id_token_hint")
     client_id = parameters.get("client_id")
-    client = _client_of_hint(hint, client_id, provider) if hint is not None else None
+    ui_locales = tuple(parameters.get("ui_locales", "").split())
+    if hint is None:
+        # Nobody vouches for an address without a hint: the citizen is signed out and stays here.
+        client = provider.clients.find(client_id) if client_id is not None else None
+        return LogoutRequest(client, None, ui_locales=ui_locales)
+    client = _client_of_hint(hint, client_id, provider)
     address = parameters.get("post_logout_redirect_uri")
-    location = None
-    if address is not None and hint is not None:
-        if client is None or address not in client.post_logout_redirect_uris:
-            raise Failure(errors.LOGOUT_REFUSED)
-        location = _with_state(address, parameters.get("state"))
-    # Without a hint nobody vouches for the address: the citizen is signed out and stays here.
-    if client is None and client_id is not None:
-        client = provider.clients.find(client_id)
-    return LogoutRequest(client, location, tuple(parameters.get("ui_locales", "").split()))
+    if address is not None and address not in client.post_logout_redirect_uris:
+        raise Failure(errors.LOGOUT_REFUSED)
+    return LogoutRequest(client, address, parameters.get("state"), ui_locales)
+
+
+def seal(request: LogoutRequest, keyring: Keyring) -> str:
+    """Return a checked request for our own address line: sealed, so that neither hint nor state stands there."""
+    document = [
+        request.client.client_id if request.client else None,
+        request.address,
+        request.state,
+        list(request.ui_locales),
+        clock.epoch(clock.now()) + _RESUMED_SECONDS,
+    ]
+    return keyring.seal(json.dumps(document), _SEALED)
+
+
+def _unseal(sealed: str, provider: Services) -> LogoutRequest:
+    """Return the request in `sealed`, its address checked anew: the record may have changed."""
+    try:
+        client_id, address, state, ui_locales, until = json.loads(provider.keyring.unseal(sealed, _SEALED))
+    except SealBroken:
+        raise Failure(errors.LOGOUT_REFUSED) from None
+    client = provider.clients.find(client_id) if client_id else None
+    if until < clock.epoch(clock.now()):
+        raise Failure(errors.LOGOUT_REFUSED)
+    if address is not None and (client is None or address not in client.post_logout_redirect_uris):
+        raise Failure(errors.LOGOUT_REFUSED)
+    return LogoutRequest(client, address, state, tuple(ui_locales))
 
 
 def _client_of_hint(hint: str, client_id: str | None, provider: Services) -> Client:
@@ -69,12 +107,6 @@ def _client_of_hint(hint: str, client_id: str | None, provider: Services) -> Cli
     if client is None or claims.get("iss") != provider.settings.issuer or client_id not in (None, client.client_id):
         raise Failure(errors.LOGOUT_REFUSED)
     return client
-
-
-def _with_state(address: str, state: str | None) -> str:
-    if state is None:
-        return address
-    return f"{address}{'&' if '?' in address else '?'}state={quote(state, safe='')}"
 
 
 def open_session(session_secret: str | None, *, provider: Services) -> UUID | None:
@@ -99,23 +131,13 @@ def end(session_id: UUID) -> None:
     db.session.commit()
 
 
-def hidden_fields(request: LogoutRequest) -> dict[str, str]:
-    """Return the hidden fields of the confirmation form: whose request it is and where to go afterwards."""
-    return {"client": request.client.client_id if request.client else "", "location": request.location or ""}
-
-
-def form_token(fields: Mapping[str, str], keyring: Keyring) -> str:
-    """Return the token that keeps the hidden fields as they were checked.
-
-    Against a foreign page the session cookie itself protects: SameSite=Lax keeps it from cross-site posts.
-    """
-    message = json.dumps(["logout", fields["client"], fields["location"]]).encode()
+def form_token(sealed: str, session_secret: str | None, keyring: Keyring) -> str:
+    """Return the token of the confirmation form: for this request, in the browser that holds this session."""
+    message = json.dumps(["logout", sealed, session_secret or ""]).encode()
     return urlsafe_b64encode(keyring.hmac(Purpose.FORM, message)).decode().rstrip("=")
 
 
-def read_fields(form: Parameters, *, provider: Services) -> LogoutRequest:
-    """Return the request that a confirmation form carries. Raises Failure FORM_EXPIRED if it is not ours."""
-    fields = {"client": form.get("client", ""), "location": form.get("location", "")}
-    if not hmac.compare_digest(form.get("csrf", "").encode(), form_token(fields, provider.keyring).encode()):
-        raise Failure(errors.FORM_EXPIRED)
-    return LogoutRequest(provider.clients.find(fields["client"]), fields["location"] or None)
+def is_confirmed(form: Parameters, session_secret: str | None, keyring: Keyring) -> bool:
+    """Tell whether a form is the one that was shown in the browser that holds this session."""
+    token = form_token(form.get(RESUMED, ""), session_secret, keyring)
+    return hmac.compare_digest(form.get("csrf", "").encode(), token.encode())

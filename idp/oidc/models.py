@@ -126,7 +126,10 @@ SPEND_CODE = Change(
     first="""
     UPDATE authorization_code SET used_at = {now}
     WHERE digest = :code_digest AND client_id = :client_id AND used_at IS NULL AND expires_at > {now}
-        AND EXISTS (SELECT 1 FROM sso_session s WHERE s.id = session_id AND s.ended_at IS NULL)
+        AND EXISTS (
+            SELECT 1 FROM sso_session s JOIN citizen z ON z.id = s.citizen_id
+            WHERE s.id = session_id AND s.ended_at IS NULL AND z.state = 'active'
+        )
     """,
     returning=(
         "client_id",

@@ -21,7 +21,8 @@ def answer(authorization: str | None, *, provider: Services) -> dict[str, Any]:
     if token is None:
         raise ProtocolFailure(errors.TOKEN_MISSING if not authorization else errors.TOKEN_REFUSED, challenge="Bearer")
     row = provider.hot_path.one(READ_TOKEN, {"digest": digest(token[1])})
-    if row is None:
+    client = None if row is None else provider.clients.by_row_id(as_uuid(row["client_id"]))
+    if row is None or client is None or not client.is_active:
         raise ProtocolFailure(errors.TOKEN_REFUSED, challenge="Bearer")
     if OPENID not in split_words(row["scope"]):
         raise ProtocolFailure(errors.SCOPE_INSUFFICIENT, challenge="Bearer")

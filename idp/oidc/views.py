@@ -36,6 +36,8 @@ def _json_error(entry: Entry, challenge: str | None) -> Response:
     error = entry.oauth_error or "invalid_request"
     description = describe(entry, web.reference()) if entry.description else f"{entry.code} {web.reference()}"
     headers = {"Pragma": "no-cache"}
+    if entry is errors.CLIENT_THROTTLED:
+        headers["Retry-After"] = "60"
     if challenge == "Bearer":
         # RFC 6750, 3.1: a request that says nothing about authentication gets no error code.
         detail = f', error="{error}", error_description="{description}"' if entry is not errors.TOKEN_MISSING else ""
@@ -65,7 +67,7 @@ def authorization() -> Response:
     provider = services()
     parameters = form_parameters() if request.method == "POST" else query_parameters()
     web.prefer_languages(tuple(parameters.get("ui_locales", "").split()))
-    draft = checks.Draft(parameters, provider.clients, provider.signing_keys)
+    draft = checks.Draft(parameters, provider.clients, provider.signing_keys, provider.settings.issuer)
     client = checks.check_client(draft)
     try:
         checked = checks.check_request(draft)
@@ -199,21 +201,21 @@ def logout_endpoint() -> Response:
     parameters = form_parameters() if request.method == "POST" else query_parameters()
     checked = logout.check(parameters, provider=provider)
     web.prefer_languages(checked.ui_locales)
-    session_id = logout.open_session(_session_secret(provider), provider=provider)
-    language = web.current_language()
-    # By a cross-site post the session cookie did not come along; the form on the page will bring it.
-    is_blind = request.method == "POST" and _session_secret(provider) is None
-    if session_id is None and not is_blind:
+    sealed = logout.seal(checked, provider.keyring)
+    if request.method == "POST":
+        # A cross-site post carries no SameSite=Lax cookie; the redirect to our own page will.
+        return see_other(f"/logout?{logout.RESUMED}={sealed}")
+    secret = _session_secret(provider)
+    session_id = logout.open_session(secret, provider=provider)
+    if session_id is None:
         return _signed_out(checked, [])
-    agencies = logout.agencies_reached(session_id, provider=provider, language=language) if session_id else []
-    hidden = logout.hidden_fields(checked)
     return render(
         "oidc/logout.html",
-        form_action=web.origin_of(checked.location) if checked.location else None,
+        form_action=web.origin_of(checked.address) if checked.address else None,
         action="/logout/confirm",
-        csrf=logout.form_token(hidden, provider.keyring),
-        hidden=hidden,
-        agencies=agencies,
+        csrf=logout.form_token(sealed, secret, provider.keyring),
+        hidden={logout.RESUMED: sealed},
+        agencies=logout.agencies_reached(session_id, provider=provider, language=web.current_language()),
         stay_url=checked.client.client_uri if checked.client else None,
     )
 
@@ -222,12 +224,20 @@ def logout_endpoint() -> Response:
 def confirm_logout() -> Response:
     """End the session and go back to the portal, or say that it has ended."""
     provider = services()
-    checked = logout.read_fields(form_parameters(), provider=provider)
-    session_id = logout.open_session(_session_secret(provider), provider=provider)
-    agencies = []
-    if session_id is not None:
-        agencies = logout.agencies_reached(session_id, provider=provider, language=web.current_language())
-        logout.end(session_id)
+    secret = _session_secret(provider)
+    form = form_parameters()
+    if logout.RESUMED not in form:
+        raise Failure(errors.FORM_EXPIRED)
+    checked = logout.check(form, provider=provider)
+    web.prefer_languages(checked.ui_locales)
+    session_id = logout.open_session(secret, provider=provider)
+    if session_id is None:
+        # A second click, or a reload: there is nothing left to end, nor a cookie to drop.
+        return _signed_out(checked, [])
+    if web.is_from_elsewhere() or not logout.is_confirmed(form, secret, provider.keyring):
+        raise Failure(errors.FORM_EXPIRED)
+    agencies = logout.agencies_reached(session_id, provider=provider, language=web.current_language())
+    logout.end(session_id)
     response = _signed_out(checked, agencies)
     web.drop_cookie(response, SESSION_COOKIE, provider.settings)
     return response

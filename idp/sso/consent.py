@@ -32,10 +32,13 @@ class Item:
 def items(
     request: AuthorizationRequest, client: Client, profile: Profile, standing: Standing, *, language: str
 ) -> tuple[Item, ...]:
-    """Return what would be sent, in the order of PERSON_CLAIMS. Claims the citizen does not have are left out."""
+    """Return what would be sent, in the order of PERSON_CLAIMS.
+
+    What the citizen does not have comes last, in one line by name: agreeing covers it, so it must have been shown.
+    """
     agreed = standing.agreed if standing.agreed is not None and standing.agreed_basis == client.basis else frozenset()
     released = claims.release(profile, request.disclosed)
-    return tuple(
+    held = tuple(
         Item(
             label=translate(language, f"claim.{name}"),
             values=tuple(
@@ -47,6 +50,17 @@ def items(
         )
         for name in PERSON_CLAIMS
         if name in released
+    )
+    missing = [name for name in PERSON_CLAIMS if name in request.disclosed and name not in released]
+    return (*held, _missing(missing, agreed, language)) if missing else held
+
+
+def _missing(names: list[str], agreed: frozenset[str], language: str) -> Item:
+    return Item(
+        label=translate(language, "disclosure.missing"),
+        values=tuple(translate(language, f"claim.{name}") for name in names),
+        purpose="",
+        new=not agreed.issuperset(names),
     )
 
 
@@ -74,7 +88,7 @@ def agree(visited: Visit, client: Client, standing: Standing) -> None:
         .values(citizen_id=standing.citizen_id, client_id=client.id, created_at=now, **values)
         .on_conflict_do_update(index_elements=["citizen_id", "client_id"], set_=values)
     )
-    mark_agreed(visited.id, standing.session_id)
+    mark_agreed(visited, standing.session_id)
     record(
         db.session,
         Event.CONSENT_GIVEN if is_consent else Event.NOTICE_SHOWN,

@@ -8,6 +8,7 @@ cookie the handle opens nothing: a link sent to somebody else is worthless (Dex 
 one guarded statement.
 """
 
+import json
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
@@ -17,9 +18,10 @@ import sqlalchemy as sa
 from idp.audit.events import Event
 from idp.audit.record import record
 from idp.core import clock, errors
-from idp.core.database import db
+from idp.core.database import database_now, db
 from idp.core.errors import Failure
 from idp.core.ids import digest, is_same, new_handle, new_id, new_secret
+from idp.core.keyring import Keyring, Place
 from idp.core.settings import Settings
 from idp.sso.models import Interaction
 from idp.sso.request import AuthorizationRequest
@@ -70,23 +72,28 @@ def cookie_name(handle: str) -> str:
     return FLOW_COOKIE + handle[:_NAME_LENGTH]
 
 
-def open_interaction(request: AuthorizationRequest, client_id: UUID, *, settings: Settings) -> Opened:
-    """Store a checked request and commit."""
+def open_interaction(request: AuthorizationRequest, client_id: UUID, *, settings: Settings, keyring: Keyring) -> Opened:
+    """Store a checked request, sealed because a login hint may be a number, and commit."""
     handle, flow_secret = new_handle(), new_secret()
-    now = clock.now()
+    now = database_now()
+    interaction_id = new_id()
     db.session.add(
         Interaction(
-            id=new_id(),
+            id=interaction_id,
             handle_digest=digest(handle),
             flow_digest=digest(flow_secret),
             client_id=client_id,
-            request=request.to_document(),
+            request=keyring.seal(json.dumps(request.to_document()), _place(interaction_id)),
             created_at=now,
             expires_at=now + timedelta(seconds=settings.interaction_lifetime),
         )
     )
     db.session.commit()
     return Opened(handle, flow_secret)
+
+
+def _place(interaction_id: UUID) -> Place:
+    return Place(Interaction.__tablename__, "request", interaction_id.hex)
 
 
 def find_client(handle: str) -> UUID | None:
@@ -96,7 +103,7 @@ def find_client(handle: str) -> UUID | None:
     return client_id
 
 
-def visit(handle: str, flow_secret: str | None) -> Visit:
+def visit(handle: str, flow_secret: str | None, *, keyring: Keyring) -> Visit:
     """Return the interaction of `handle` for the browser that holds its flow cookie.
 
     Raises Failure: FLOW_LOST without the right cookie, FLOW_EXPIRED when it took too long.
@@ -104,14 +111,14 @@ def visit(handle: str, flow_secret: str | None) -> Visit:
     row = db.session.scalar(sa.select(Interaction).where(Interaction.handle_digest == digest(handle)))
     if row is None or not flow_secret or not is_same(digest(flow_secret), row.flow_digest):
         raise Failure(errors.FLOW_LOST)
-    if row.expires_at <= clock.now():
+    if row.expires_at <= database_now():
         raise Failure(errors.FLOW_EXPIRED)
     visited = Visit(
         handle=handle,
         flow_secret=flow_secret,
         id=row.id,
         client_id=row.client_id,
-        request=AuthorizationRequest.from_document(row.request),
+        request=AuthorizationRequest.from_document(json.loads(keyring.unseal(row.request, _place(row.id)))),
         session_id=row.session_id,
         has_authenticated=row.authenticated_at is not None,
         has_selected=row.selected_at is not None,
@@ -133,19 +140,26 @@ def mark_authenticated(interaction_id: UUID, session_id: UUID) -> None:
     _mark(interaction_id, authenticated_at=clock.now(), session_id=session_id, agreed_at=None)
 
 
-def mark_raised(interaction_id: UUID, session_id: UUID) -> None:
+def mark_raised(visited: Visit, session_id: UUID) -> None:
     """Note the session that was raised on these pages; the caller commits."""
-    _mark(interaction_id, session_id=session_id)
+    _mark(visited.id, **_of_session(visited, session_id))
 
 
-def mark_selected(interaction_id: UUID, session_id: UUID) -> None:
+def mark_selected(visited: Visit, session_id: UUID) -> None:
     """Note that the citizen chose to go on with the account of this session; the caller commits."""
-    _mark(interaction_id, selected_at=clock.now(), session_id=session_id)
+    _mark(visited.id, **(_of_session(visited, session_id) | {"selected_at": clock.now()}))
 
 
-def mark_agreed(interaction_id: UUID, session_id: UUID) -> None:
+def mark_agreed(visited: Visit, session_id: UUID) -> None:
     """Note that the citizen of this session agreed, or read the notice; the caller commits."""
-    _mark(interaction_id, agreed_at=clock.now(), session_id=session_id)
+    _mark(visited.id, **(_of_session(visited, session_id) | {"agreed_at": clock.now()}))
+
+
+def _of_session(visited: Visit, session_id: UUID) -> dict[str, object]:
+    """Return the values that make the interaction this session's: what another one did is forgotten."""
+    if visited.session_id in (None, session_id):
+        return {"session_id": session_id}
+    return {"session_id": session_id, "authenticated_at": None, "selected_at": None, "agreed_at": None}
 
 
 def deny(visited: Visit, event: Event, *, citizen_id: UUID | None) -> None:

@@ -1,13 +1,12 @@
 """Tables of one login: interactions, sessions, consents, disclosures; and the statement the warm login reads."""
 
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from idp.core.database import Instant, Json, Model, Query
+from idp.core.database import Instant, Model, Query
 
 
 class SsoSession(Model):
@@ -40,7 +39,7 @@ class Interaction(Model):
     handle_digest: Mapped[bytes] = mapped_column(sa.LargeBinary(32), unique=True)
     flow_digest: Mapped[bytes] = mapped_column(sa.LargeBinary(32), doc="Digest of the flow cookie's secret")
     client_id: Mapped[UUID] = mapped_column(sa.ForeignKey("client.id"))
-    request: Mapped[dict[str, Any]] = mapped_column(Json)
+    request: Mapped[str] = mapped_column(sa.Text, doc="Sealed JSON of the checked request")
     session_id: Mapped[UUID | None] = mapped_column(sa.Uuid, doc="The session that signed in on these pages")
     authenticated_at: Mapped[datetime | None] = mapped_column(Instant)
     selected_at: Mapped[datetime | None] = mapped_column(Instant)

@@ -18,8 +18,7 @@ from idp.audit.events import Event
 from idp.audit.record import record
 from idp.citizens import assurance
 from idp.citizens.models import Citizen
-from idp.core import clock
-from idp.core.database import db
+from idp.core.database import database_now, db
 from idp.core.ids import digest, new_id, new_secret
 from idp.core.levels import Level, Method
 from idp.core.settings import Settings
@@ -48,7 +47,7 @@ def open_session(
     """
     citizen = db.session.get_one(Citizen, citizen_id)
     used = frozenset(methods)
-    now = clock.now()
+    now = database_now()
     row = db.session.get(SsoSession, previous.session_id) if previous is not None else None
     if row is not None and row.citizen_id != citizen_id:
         end(row.id, reason="replaced")
@@ -79,7 +78,7 @@ def raise_session(session_id: UUID, method: Method, *, settings: Settings) -> Op
     if row is None or row.ended_at is not None:
         return None
     citizen = db.session.get_one(Citizen, row.citizen_id)
-    now = clock.now()
+    now = database_now()
     row.previous_digest, row.renewed_at = row.digest, now
     used = frozenset(Method(word) for word in row.amr.split()) | {method}
     secret = _renew(row, citizen, used, now, settings)
@@ -105,7 +104,7 @@ def reassess(session_id: UUID, *, settings: Settings) -> None:
         used = frozenset(Method(word) for word in row.amr.split())
         level = assurance.proven(citizen.proofing, citizen.registry_status, used)
         if level >= Level.LOA2 > row.level:
-            row.expires_at = min(row.expires_at, clock.now() + timedelta(seconds=settings.session_high))
+            row.expires_at = min(row.expires_at, database_now() + timedelta(seconds=settings.session_high))
             row.idle_expires_at = row.expires_at
         row.level = int(level)
     db.session.commit()
@@ -138,7 +137,7 @@ def take_over(secret: str, session_id: UUID) -> Opened | None:
             SsoSession.id == session_id,
             SsoSession.previous_digest == digest(secret),
             SsoSession.ended_at.is_(None),
-            SsoSession.renewed_at > clock.now() - DOUBLE_CLICK,
+            SsoSession.renewed_at > database_now() - DOUBLE_CLICK,
         )
         .with_for_update()
     )
@@ -161,7 +160,7 @@ def end(session_id: UUID, *, reason: str) -> bool:
     ended = db.session.execute(
         sa.update(SsoSession)
         .where(SsoSession.id == session_id, SsoSession.ended_at.is_(None))
-        .values(ended_at=clock.now())
+        .values(ended_at=database_now())
         .returning(SsoSession.citizen_id)
     ).scalar_one_or_none()
     if ended is None:

@@ -69,13 +69,30 @@ class Arrival:
         return csrf_token(self.services.keyring, self.visit.flow_secret)
 
     @property
+    def shown_to(self) -> str:
+        """Return the token that ties a page about a person to that person's session.
+
+        Somebody else may sign in on another tab while the page is open; what was shown to one is not agreed by the
+        other. Empty without a session.
+        """
+        if self.standing is None:
+            return ""
+        message = f"{self.visit.flow_secret}|{self.standing.session_id}".encode()
+        return _text(self.services.keyring.hmac(Purpose.FORM, message))
+
+    @property
     def form_action(self) -> str:
         """Return the origin a form may end at: Chromium holds form-action against redirects too."""
         return web.origin_of(self.visit.request.redirect_uri)
 
     def keep_cookies(self, response: Response) -> Response:
-        """Put the renewed session secret on the answer, if this request is the second half of a double click."""
-        if self.renewed is not None:
+        """Put the renewed session secret on the answer, if this request is the second half of a double click.
+
+        A page that authenticated has set a newer one, which stays.
+        """
+        name = web.cookie_name(SESSION_COOKIE, self.services.settings)
+        is_set = any(cookie.startswith(f"{name}=") for cookie in response.headers.getlist("Set-Cookie"))
+        if self.renewed is not None and not is_set:
             web.set_cookie(response, SESSION_COOKIE, self.renewed.secret, self.services.settings)
         return response
 
@@ -87,20 +104,27 @@ def path_of(handle: str) -> str:
 
 def csrf_token(keyring: Keyring, flow_secret: str) -> str:
     """Return the form token of an interaction: an HMAC of its flow cookie, so that only its own pages know it."""
-    return urlsafe_b64encode(keyring.hmac(Purpose.FORM, flow_secret.encode())).decode().rstrip("=")
+    return _text(keyring.hmac(Purpose.FORM, flow_secret.encode()))
+
+
+def _text(token: bytes) -> str:
+    return urlsafe_b64encode(token).decode().rstrip("=")
 
 
 def arrive(handle: str) -> Arrival:
     """Read the state behind a request to an interaction's page.
 
-    Raises Failure with a page of its own for a lost cookie, an expired interaction, or a suspended client.
+    Raises Failure with a page of its own for a lost cookie, an expired interaction, a suspended client, or one whose
+    record no longer allows what this request asks.
     """
     provider = services()
     settings = provider.settings
-    visit = interaction.visit(handle, flow_secret(handle))
+    visit = interaction.visit(handle, flow_secret(handle), keyring=provider.keyring)
     client = provider.clients.by_row_id(visit.client_id)
     if client is None or not client.is_active:
         raise Failure(errors.SUSPENDED_CLIENT)
+    if visit.request.redirect_uri not in client.redirect_uris or not set(visit.request.scopes) <= set(client.scopes):
+        raise Failure(errors.FLOW_EXPIRED)
     web.prefer_languages(visit.request.ui_locales)
     secret = request.cookies.get(web.cookie_name(SESSION_COOKIE, settings))
     standing = read_standing(provider.hot_path, secret, client)
@@ -127,8 +151,10 @@ def failure_page(failure: Failure, handle: str) -> Response:
     client_id = interaction.find_client(handle)
     client = provider.clients.by_row_id(client_id) if client_id is not None else None
     back = None
-    if client is not None and client.client_uri:
-        back = Back("link", client.client_uri, client.name(web.current_language()))
+    if client is not None:
+        # From the client's record, never from the request.
+        home = client.client_uri or web.origin_of(min(client.redirect_uris)) + "/"
+        back = Back("link", home, client.name(web.current_language()))
     return web.error_page(failure.entry, reference=web.reference(), back=back)
 
 
@@ -156,6 +182,8 @@ def step_page(step: Step) -> Callable[[Callable[[Arrival], Response]], Callable[
 
 
 def _check_form_token(arrival: Arrival) -> None:
+    if web.is_from_elsewhere():
+        raise Failure(errors.FORM_EXPIRED)
     given = web.form_parameters().get("csrf", "")
     if not hmac.compare_digest(given.encode(), arrival.csrf.encode()):
         raise Failure(errors.FORM_EXPIRED)
@@ -170,6 +198,7 @@ def _page(arrival: Arrival, template: str, *, status: int = 200, **context: Any)
         action=request.path,
         cancel_action=f"{arrival.path}/cancel",
         csrf=arrival.csrf,
+        shown_to=arrival.shown_to,
         **context,
     )
 
@@ -259,7 +288,7 @@ def code(arrival: Arrival) -> Response:
     raised = session.raise_session(arrival.standing.session_id, Method.ONE_TIME_CODE, settings=settings)
     response = see_other(arrival.path)
     if raised is not None:
-        interaction.mark_raised(arrival.visit.id, raised.session_id)
+        interaction.mark_raised(arrival.visit, raised.session_id)
         db.session.commit()
         web.set_cookie(response, SESSION_COOKIE, raised.secret, settings)
     return response
@@ -294,9 +323,11 @@ def account(arrival: Arrival) -> Response:
     assert arrival.standing is not None
     if request.method != "POST":
         return _page(arrival, "sso/select_account.html", full_name=_profile(arrival).full_name)
+    if not _is_same_person(arrival):
+        return see_other(request.path)
     response = see_other(arrival.path)
     if web.form_parameters().get("decision") == "continue":
-        interaction.mark_selected(arrival.visit.id, arrival.standing.session_id)
+        interaction.mark_selected(arrival.visit, arrival.standing.session_id)
     else:
         session.end(arrival.standing.session_id, reason="other account")
         web.drop_cookie(response, SESSION_COOKIE, arrival.services.settings)
@@ -322,6 +353,8 @@ def ask_consent(arrival: Arrival) -> Response:
     if request.method != "POST":
         return _consent_page(arrival, "sso/consent.html")
     decision = web.form_parameters().get("decision")
+    if not _is_same_person(arrival):
+        return see_other(request.path)
     if decision == "deny":
         return _deny(arrival, Event.CONSENT_REFUSED)
     if decision != "allow":
@@ -336,7 +369,14 @@ def show_notice(arrival: Arrival) -> Response:
     if request.method != "POST":
         legal_basis = arrival.client.legal_basis(web.current_language())
         return _consent_page(arrival, "sso/notice.html", legal_basis=legal_basis)
+    if not _is_same_person(arrival):
+        return see_other(request.path)
     return _agree(arrival)
+
+
+def _is_same_person(arrival: Arrival) -> bool:
+    given = web.form_parameters().get("shown_to", "")
+    return hmac.compare_digest(given.encode(), arrival.shown_to.encode())
 
 
 def _consent_page(arrival: Arrival, template: str, **context: Any) -> Response:
@@ -374,8 +414,8 @@ def cancel(handle: str) -> Response:
         arrival = arrive(handle)
         _check_form_token(arrival)
         if arrival.visit.is_finished:
-            return see_other(arrival.path)
-        return _deny(arrival, Event.SIGN_IN_ABANDONED)
+            return arrival.keep_cookies(see_other(arrival.path))
+        return arrival.keep_cookies(_deny(arrival, Event.SIGN_IN_ABANDONED))
     except Failure as failure:
         return failure_page(failure, handle)
 

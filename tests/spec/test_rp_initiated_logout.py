@@ -186,26 +186,50 @@ def test_parameters_given_twice_are_refused(portal: Portal, browser: Browser, hi
 def test_the_confirmation_cannot_be_made_elsewhere(portal: Portal, browser: Browser, hint: str) -> None:
     browser.get("/logout", query_string={"id_token_hint": hint, "post_logout_redirect_uri": address(portal)})
     action, fields = browser.form("logout-form")
-    for changed in (
-        {**fields, "location": "https://evil.example/"},
-        {**fields, "client": "other"},
-        {**fields, "csrf": "x"},
-        {**fields, "csrf": ""},
-        {},
+    for changed, code in (
+        ({**fields, "request": fields["request"][:-2] + "AA"}, "PR-006"),
+        ({**fields, "request": "https://evil.example/"}, "PR-006"),
+        ({**fields, "csrf": "x"}, "ID-008"),
+        ({**fields, "csrf": ""}, "ID-008"),
+        ({}, "ID-008"),
     ):
         page = browser.post(action, changed)
-        assert (page.left_for, page.error_code) == (None, "ID-008")
+        assert (page.left_for, page.error_code) == (None, code)
+    assert is_signed_in(portal, browser)
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+def test_another_site_cannot_confirm_with_a_form_of_its_own(
+    portal: Portal, browser: Browser, hint: str, site: str
+) -> None:
+    asked = {"id_token_hint": hint, "post_logout_redirect_uri": address(portal)}
+    browser.get("/logout", query_string=asked)
+    action, fields = browser.form("logout-form")
+    page = browser.post(action, fields, headers={"Sec-Fetch-Site": site})
+    assert page.error_code == "ID-008"
+    assert is_signed_in(portal, browser)
+
+
+def test_a_cross_site_post_without_the_cookie_takes_nothing_away(portal: Portal, browser: Browser, hint: str) -> None:
+    browser.get("/logout", query_string={"id_token_hint": hint, "post_logout_redirect_uri": address(portal)})
+    action, fields = browser.form("logout-form")
+    kept = browser.cookies()
+    browser.forget("sid")
+    assert "Set-Cookie" not in browser.send("POST", action, data=fields).headers
+    browser.put(kept)
     assert is_signed_in(portal, browser)
 
 
 def test_a_cross_site_post_asks_although_the_cookie_stayed_behind(portal: Portal, browser: Browser, hint: str) -> None:
     kept = browser.cookies()
     browser.forget("sid")
-    page = browser.post("/logout", {"id_token_hint": hint, "post_logout_redirect_uri": address(portal)})
-    assert "logout-form" in page.forms
+    asked = {"id_token_hint": hint, "post_logout_redirect_uri": address(portal), "state": "state-of-the-portal"}
+    there = browser.send("POST", "/logout", data=asked).headers["Location"]
+    assert hint not in there
+    assert "state-of-the-portal" not in there
     browser.put(kept)
-    browser.page = page
-    assert browser.submit("logout-form").left_for == address(portal)
+    assert "logout-form" in browser.get(there).forms
+    assert browser.submit("logout-form").left_for == f"{address(portal)}?state=state-of-the-portal"
     assert not is_signed_in(portal, browser)
 
 

@@ -104,6 +104,7 @@ def item(label: str, *values: str, new: bool = False) -> SimpleNamespace:
 def contexts(name: str) -> dict[str, dict[str, Any]]:
     """Return, by template, what the views hand in; `name` stands wherever a value comes from outside."""
     form = {"agency": name, "action": "/signin/h/step", "cancel_action": "/signin/h/cancel", "csrf": "c" * 43}
+    form["shown_to"] = "p" * 43
     field = {**form, "errors": []}
     disclosure = {
         **form,
