@@ -1,7 +1,9 @@
 """The factory: settings -> keyring and database -> services -> blueprints. Nothing is decided here."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from flask import Flask
 from jinja2 import ChoiceLoader, FileSystemLoader, PackageLoader, PrefixLoader
@@ -25,6 +27,13 @@ _HERE = Path(__file__).resolve().parent
 _ASSET_LIFE = timedelta(days=365)
 
 
+class _Flask(Flask):
+    """Flask without looking at each call whether a view is a coroutine: none is."""
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        return func
+
+
 def create_app(chosen: Settings | None = None) -> Flask:
     """Return the provider as a WSGI application.
 
@@ -33,7 +42,7 @@ def create_app(chosen: Settings | None = None) -> Flask:
     """
     chosen = chosen or settings.load()
     core_logging.configure(chosen.log_level)
-    app = Flask("idp", root_path=str(_HERE), static_folder="static/assets", static_url_path="/static")
+    app = _Flask("idp", root_path=str(_HERE), static_folder="static/assets", static_url_path="/static")
     # Flask's own session stays off: no SECRET_KEY, no cookie that nobody asked for.
     app.config.update(
         SQLALCHEMY_DATABASE_URI=driver_url(chosen.database_url),

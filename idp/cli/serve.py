@@ -31,7 +31,6 @@ DRAIN_SECONDS = 20
 SPARE_THREADS = 14
 """Threads of a worker beside those that may wait for a password hash: whatever waits there, these answer the rest."""
 _REFUSED = 2
-_CANNOT_START = 78  # EX_CONFIG of sysexits.h
 _STOP = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
 
 
@@ -54,6 +53,9 @@ def serve(*, host: str, port: int, workers: int) -> int:
     except keyring.KeyringRefused as refused_keys:
         _complain(str(refused_keys))
         return _REFUSED
+    # What a worker would import on its first request, so that the workers share these pages too.
+    for name in ("psycopg",) if chosen.database_url.startswith("postgresql") else ():
+        importlib.import_module(name)
     threads = chosen.threads or chosen.hash_queue + SPARE_THREADS
     return run(APPLICATION, host=host, port=port, workers=workers, threads=threads)
 
@@ -69,8 +71,13 @@ def run(target: str, *, host: str, port: int, workers: int, threads: int) -> int
         _complain(_why_not(refused, host, port))
         return _REFUSED
     module, _, factory = target.partition(":")
-    # Imported once, here: the workers share these pages, and an application that cannot be imported never forks.
-    make = getattr(importlib.import_module(module), factory)
+    # Made once, here: the workers share these pages, and an application that cannot be made never forks. It holds no
+    # connection and no thread before its first request.
+    try:
+        application = getattr(importlib.import_module(module), factory)()
+    except Exception:
+        traceback.print_exc()
+        return 1
     gc.collect()
     gc.freeze()
     if sys.platform == "linux":
@@ -95,7 +102,7 @@ def run(target: str, *, host: str, port: int, workers: int, threads: int) -> int
     sys.stderr.write(f"Listening on http://{host}:{port} ({workers} workers)\n")
     sys.stderr.flush()
     try:
-        server.serve(spawn_target=_work, target_loader=_Loader(make), wrap_loader=False)
+        server.serve(spawn_target=_work, target_loader=_Loader(application), wrap_loader=False)
     except SystemExit as end:
         # granian counts a worker that was told to stop before its parent was as a failure; `failed` knows better.
         if not server.interrupt_signal:
@@ -117,15 +124,6 @@ class _Server(MPServer):
         signal.sigwait(_STOP)
         self.signal_handler_interrupt()  # type: ignore[no-untyped-call]
 
-    def _respawn_workers(
-        self, workers: list[int], spawn_target: Callable[..., None], target_loader: Callable[..., Any], delay: float = 0
-    ) -> None:
-        if any(self.wrks[index].inner.exitcode == _CANNOT_START for index in workers):
-            self.failed = True
-            self.signal_handler_interrupt()  # type: ignore[no-untyped-call]
-            return
-        super()._respawn_workers(workers, spawn_target, target_loader, delay)
-
     def _stop_workers(self) -> None:
         workers: list[WorkerProcess] = list(self.wrks)
         super()._stop_workers()  # type: ignore[no-untyped-call]
@@ -138,21 +136,13 @@ class _Server(MPServer):
 
 
 class _Loader:
-    """Makes the application inside a worker."""
+    """Hands the application that the parent made to a worker."""
 
-    def __init__(self, make: Callable[[], Any]) -> None:
-        self._make = make
+    def __init__(self, application: Any) -> None:
+        self._application = application
 
     def __call__(self) -> Any:
-        try:
-            application = self._make()
-        except Exception:
-            traceback.print_exc()
-            # Every worker would fail in the same way: say so to the parent instead of being started again.
-            _exit(_CANNOT_START)
-        gc.collect()
-        gc.freeze()
-        return application
+        return self._application
 
 
 def _work(*arguments: Any) -> None:

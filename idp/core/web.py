@@ -24,7 +24,7 @@ from idp.core import errors, i18n, parameters
 from idp.core.database import DatabaseUnavailable
 from idp.core.errors import Entry, Failure
 from idp.core.ids import new_reference
-from idp.core.logging import set_reference
+from idp.core.logging import request_line, set_reference
 from idp.core.parameters import MalformedParameters, Parameters
 from idp.core.settings import Settings
 
@@ -48,6 +48,8 @@ _PAGE_HEADERS = (
     ("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
     ("Vary", "Cookie"),
 )
+# Kept: `json.dumps` with an option of ours would make a new encoder for each answer.
+_encode = json.JSONEncoder(ensure_ascii=False).encode
 _PRIVATE_HEADERS = (("Cache-Control", "no-store"), ("Cross-Origin-Resource-Policy", "same-origin"))
 # In the WSGI environment: which list of constant headers this answer gets.
 _CONSTANTS = "lienket.headers"
@@ -226,7 +228,7 @@ def error_page(entry: Entry, *, reference: str, back: Back | None = None, form_a
 
 def json_answer(document: Mapping[str, Any], status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """Return a JSON document for a portal, never cached."""
-    response = Response(json.dumps(document, ensure_ascii=False), status, mimetype="application/json")
+    response = Response(_encode(document), status, mimetype="application/json")
     if headers:
         response.headers.update(headers)
     return response
@@ -324,21 +326,14 @@ def _install_headers(app: Flask, settings: Settings) -> None:
                 )
         elif g.get("is_public") or request.endpoint == "static":
             request.environ[_CONSTANTS] = public
-        _log_request(response)
+        request_line(
+            reference=g.reference,
+            method=request.method,
+            endpoint=request.endpoint,
+            status=response.status_code,
+            milliseconds=(time.perf_counter() - g.started) * 1000,
+        )
         return response
-
-
-def _log_request(response: Response) -> None:
-    if log.isEnabledFor(logging.INFO):
-        facts = {
-            "reference": g.reference,
-            "method": request.method,
-            "endpoint": request.endpoint,
-            "status": response.status_code,
-            "milliseconds": round((time.perf_counter() - g.started) * 1000, 1),
-        }
-        # Made here rather than by `log.info`, which walks the stack to find out that it was called from here.
-        log.handle(log.makeRecord(log.name, logging.INFO, __file__, 0, "request", (), None, extra=facts))
 
 
 def _install_failures(app: Flask, machine_paths: frozenset[str], machine_error: Callable[[Entry], Response]) -> None:

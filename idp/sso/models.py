@@ -73,7 +73,7 @@ class Disclosure(Model):
     at: Mapped[datetime] = mapped_column(Instant)
     citizen_id: Mapped[UUID] = mapped_column(sa.Uuid)
     client_id: Mapped[UUID] = mapped_column(sa.Uuid)
-    session_id: Mapped[UUID] = mapped_column(sa.Uuid, index=True)
+    session_id: Mapped[UUID] = mapped_column(sa.Uuid)
     basis: Mapped[str] = mapped_column(sa.String(16))
     claims: Mapped[str] = mapped_column(sa.Text)
     acr: Mapped[str] = mapped_column(sa.String(16))

@@ -174,6 +174,9 @@ def clients_reached(session_id: UUID) -> tuple[UUID, ...]:
     first = sa.func.min(Disclosure.at)
     rows = db.session.execute(
         sa.select(Disclosure.client_id)
+        .join(SsoSession, SsoSession.id == session_id)
+        # Citizen and time are what the ledger is indexed by.
+        .where(Disclosure.citizen_id == SsoSession.citizen_id, Disclosure.at >= SsoSession.opened_at)
         .where(Disclosure.session_id == session_id)
         .group_by(Disclosure.client_id)
         .order_by(first)

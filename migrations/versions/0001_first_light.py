@@ -56,7 +56,6 @@ def upgrade() -> None:
         sa.Column("detail", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_audit_event")),
     )
-    op.create_index(op.f("ix_audit_event_citizen_id"), "audit_event", ["citizen_id"])
     op.create_table(
         "authorization_code",
         sa.Column("digest", sa.LargeBinary(length=32), nullable=False),
@@ -117,7 +116,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_disclosure")),
     )
     op.create_index("ix_disclosure_citizen_id_at", "disclosure", ["citizen_id", "at"])
-    op.create_index(op.f("ix_disclosure_session_id"), "disclosure", ["session_id"])
     op.create_table(
         "rate_limit",
         sa.Column("digest", sa.LargeBinary(length=32), nullable=False),
