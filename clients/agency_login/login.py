@@ -292,6 +292,10 @@ class AgencyLogin:
 
         @routes.post("/signout")
         def signout() -> ResponseReturnValue:
+            if request.headers.get("Sec-Fetch-Site") in ("cross-site", "same-site"):
+                # Another site's form: without its SameSite=Lax cookie the session looks empty here, and writing that
+                # empty one back would sign the citizen out (Fetch Metadata, 2.1).
+                return redirect("/", 303)
             person = self.person
             language = self.language
             self._close_session()

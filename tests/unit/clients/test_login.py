@@ -189,6 +189,20 @@ def test_sign_out_by_link_does_nothing(browser: Browser) -> None:
     assert browser.sub() == SUB
 
 
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+def test_sign_out_by_a_form_of_another_site_does_nothing(browser: Browser, site: str) -> None:
+    browser.sign_in()
+    headers = {"Sec-Fetch-Site": site}
+    # A sibling's form brings the cookie, any other leaves it behind; neither may change it.
+    for portal in (browser.portal, browser.portal.application.test_client()):
+        response = portal.post("/signout?lang=en", headers=headers)
+        assert (response.status_code, response.location) == (303, "/")
+        assert "Set-Cookie" not in response.headers
+    assert browser.sub() == SUB
+    assert "/logout" in browser.portal.post("/signout", headers={"Sec-Fetch-Site": "same-origin"}).location
+    assert browser.sub() == ""
+
+
 def test_language_chosen_is_kept_and_told_to_the_provider(browser: Browser) -> None:
     assert query(browser.begin("/signin?lang=en"))["ui_locales"] == "en"
     browser.sign_in()
