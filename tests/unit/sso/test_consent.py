@@ -105,6 +105,38 @@ def test_a_client_that_changes_its_basis_starts_anew(provider: Provider, browser
     assert browser.get(portal.address(scope="openid email")).step == "consent"
 
 
+@pytest.mark.parametrize("basis", ["consent", "legal"])
+def test_what_is_not_held_is_named_before_it_is_agreed_to(provider: Provider, browser: Browser, basis: str) -> None:
+    bare = provider.citizen(email="bare@example.com", email_verified=True)
+    portal = provider.portal(scope="openid email phone birthplace", basis=basis)
+    form = {"consent": ("consent-form", {"decision": "allow"}), "legal": ("notice-form", {})}[basis]
+    first, later = (
+        portal.address(scope="openid email"),
+        portal.address(scope="openid email phone birthplace", ui_locales="en"),
+    )
+    page = log_in(browser, first, bare)
+    assert "Not held today" not in page.text
+    assert "Mobile number" not in page.text
+    browser.submit(form[0], **form[1])
+    # Agreed to the one does not cover the others, although today nothing more would be sent.
+    page = browser.get(later)
+    assert page.step in ("consent", "notice")
+    assert page.text.count("Not held today, will be sent once known") == 1
+    # What is new stands before what was agreed to.
+    assert page.text.index("Not held today") < page.text.index("Mobile number") < page.text.index("bare@example.com")
+    assert "claim." not in page.text
+    token = portal.tokens(Answer(browser.submit(form[0], **form[1]).left_for or ""))["access_token"]
+    assert "phone_number" not in portal.userinfo(token).get_json()
+    [agreed] = provider.scalars(sa.select(Consent.claims).where(Consent.citizen_id == bare.id))
+    assert {"email", "phone_number"} <= set(agreed.split())
+    # Once known, it is sent without asking again: it was named.
+    provider.citizen(number=bare.number, email="bare@example.com", email_verified=True, phone_number="+84301234567")
+    answer = browser.get(later).left_for
+    assert answer is not None
+    token = portal.tokens(Answer(answer))["access_token"]
+    assert portal.userinfo(token).get_json()["phone_number"] == "+84301234567"
+
+
 def test_refusing_sends_nothing_and_is_not_remembered(provider: Provider, browser: Browser, person: Person) -> None:
     portal = provider.portal(scope="openid email")
     log_in(browser, portal.address(scope="openid email"), person)
