@@ -172,6 +172,57 @@ def test_each_thread_has_its_own_connection_when_several_ask(path: HotPath) -> N
     assert None not in found
 
 
+class _Meanwhile(list):
+    """The idle cursors of a hot path; another thread takes each one the moment it is free."""
+
+    def __init__(self, act) -> None:
+        super().__init__()
+        self._act = act
+
+    def append(self, cursor) -> None:
+        super().append(cursor)
+        act, self._act = self._act, None
+        if act is not None:
+            thread = threading.Thread(target=act)
+            thread.start()
+            thread.join()
+
+
+def test_columns_are_the_statements_own_when_another_thread_takes_the_cursor(migrated_postgres_url: str) -> None:
+    path = hot_path(migrated_postgres_url)
+    level, token = Query("SELECT 1 AS id, 2 AS level"), Query("SELECT 3 AS token, 4 AS profile")
+    others = []
+    path._idle = _Meanwhile(lambda: others.append(path.one(token, {})))
+    for _ in range(2):
+        assert path.one(level, {}) == {"id": 1, "level": 2}
+        assert path.one(token, {}) == {"token": 3, "profile": 4}
+    assert others == [{"token": 3, "profile": 4}]
+    close(path)
+
+
+def test_columns_are_the_statements_own_when_threads_begin_at_once(migrated_postgres_url: str) -> None:
+    queries = {Query(f"SELECT {number} AS a{number}, 'x' AS b{number}"): number for number in range(5)}
+    wrong: list[object] = []
+    for _ in range(30):
+        path = hot_path(migrated_postgres_url)
+        gate = threading.Barrier(8)
+
+        def read(path: HotPath = path, gate: threading.Barrier = gate) -> None:
+            gate.wait()
+            for query, number in queries.items():
+                row = path.one(query, {})
+                if row != {f"a{number}": number, f"b{number}": "x"}:
+                    wrong.append(row)
+
+        threads = [threading.Thread(target=read) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        close(path)
+    assert not wrong
+
+
 def test_reading_goes_on_when_the_server_dropped_the_connection(migrated_postgres_url: str) -> None:
     path = hot_path(migrated_postgres_url)
     row = path.one(Query("SELECT pg_backend_pid() AS pid"), {})
