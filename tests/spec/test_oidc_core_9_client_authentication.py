@@ -1,21 +1,30 @@
 """OpenID Connect Core 1.0, 9, RFC 6749, 2.3, and RFC 7523: how a portal proves itself at the token endpoint."""
 
 import base64
+import json
 import secrets
 from typing import Any
 from urllib.parse import quote
 
 import pytest
+import sqlalchemy as sa
 from joserfc import jwt
 from joserfc.jwk import ECKey, OctKey, RSAKey
 
 from idp.core import clock
+from idp.core.limits import RateLimit
 from idp.oidc.client_auth import ASSERTION_TYPE, BAD_SECRETS_A_MINUTE
 from tests.browser import Browser
 from tests.provider import Person, Portal, Provider
 
 EC = ECKey.generate_key("P-256", {"kid": "ec", "alg": "ES256"})
 RSA = RSAKey.generate_key(2048, {"kid": "rsa"})
+
+
+@pytest.fixture(autouse=True)
+def _patience(provider: Provider) -> None:
+    """Let a minute pass: clients that do not exist are counted together."""
+    provider.run(sa.delete(RateLimit))
 
 
 @pytest.fixture(scope="module")
@@ -145,8 +154,51 @@ def test_guessing_secrets_is_slowed_down(provider: Provider, basic: Portal) -> N
         refused(basic, authorization=basic.basic("wrong"))
     slow = basic.redeem("any-code", authorization=basic.basic("wrong"))
     assert (slow.status_code, slow.get_json()["error"]) == (429, "invalid_client")
+    assert slow.headers["Retry-After"] == "60"
     # Somebody guessing does not lock the portal out.
     assert basic.redeem("any-code").get_json()["error"] == "invalid_grant"
+
+
+def test_clients_that_do_not_exist_are_counted_together(provider: Provider, basic: Portal) -> None:
+    counted = sa.select(sa.func.count()).select_from(RateLimit)
+    for number in range(BAD_SECRETS_A_MINUTE):
+        refused(basic, authorization=encoded(f"nobody-{number}:x"))
+    slow = basic.redeem("any-code", authorization=encoded("another:x"))
+    assert (slow.status_code, slow.headers["Retry-After"]) == (429, "60")
+    assert provider.scalars(counted) == [1]
+    # One that exists has a count of its own.
+    refused(basic, authorization=basic.basic("wrong"))
+    assert provider.scalars(counted) == [2]
+
+
+IMPOSSIBLE = ["x" * 129, "x" * 20_000, "đ", "\0", "a\nb", "\U0001f600"]
+
+
+@pytest.mark.parametrize("client_id", IMPOSSIBLE, ids=lambda name: ascii(name[:9]))
+def test_a_name_no_client_can_have_is_invalid_client(provider: Provider, basic: Portal, client_id: str) -> None:
+    refused(basic, authorization=encoded(f"{quote(client_id, safe='')}:x"))
+    if client_id.isprintable():
+        refused(basic, authorization=None, client_id=client_id, client_secret="x")
+        asserted = {"client_assertion_type": ASSERTION_TYPE, "client_assertion": with_subject(client_id)}
+        refused(basic, authorization=None, client_id=client_id, **asserted)
+    asked = provider.http().get("/authorize", query_string=basic.request(client_id=client_id))
+    assert asked.status_code in (400, 413)
+    assert not [name for name in provider.services.clients._unknown if client_id in str(name)]
+
+
+@pytest.mark.parametrize("sub", [*IMPOSSIBLE[:1], "x" * 10_000, *IMPOSSIBLE[2:], "\ud800", "\udfff\ud800", 7, None, []])
+def test_a_subject_no_client_can_have_is_invalid_client(basic: Portal, sub: object) -> None:
+    assertion = with_subject(sub)
+    refused(basic, authorization=None, client_assertion_type=ASSERTION_TYPE, client_assertion=assertion)
+
+
+def with_subject(sub: object) -> str:
+    """Return an assertion that nobody signed."""
+    head, payload = (
+        base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=")
+        for part in ({"alg": "ES256"}, {"sub": sub})
+    )
+    return f"{head}.{payload}.AAAA"
 
 
 # --- private_key_jwt

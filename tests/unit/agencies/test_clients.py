@@ -239,6 +239,16 @@ def test_memory_is_bounded_when_made_up_clients_are_asked_for(provider: Provider
     assert list(directory._known) == ["etax"]
 
 
+@pytest.mark.parametrize("name", ["x" * 129, "x" * 60_000, "đ", "a\0", "\ud800", "a\n", "a\x7f"])
+def test_nothing_is_asked_or_remembered_when_no_client_can_be_called_so(provider: Provider, name: str) -> None:
+    counting = Counting(provider)
+    directory = ClientDirectory(counting)
+    assert directory.find(name) is None
+    assert (counting.statements, len(directory._unknown)) == (0, 0)
+    assert directory.find("x" * clients.MAX_CLIENT_ID) is None
+    assert counting.statements == 1
+
+
 def test_a_new_client_is_found_when_its_absence_was_remembered(
     provider: Provider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
