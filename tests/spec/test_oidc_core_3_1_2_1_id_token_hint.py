@@ -90,6 +90,9 @@ def test_a_hint_that_is_not_ours_for_this_client_is_refused(
         signing.encode({"alg": "RS256", "kid": provider.jwks()[0]["kid"]}, claims, stranger),
         signed(provider, **{**claims, "aud": strangers.client_id}),
         signed(provider, **{**claims, "sub": 7}),
+        # Our own keys, from before the issuer was renamed.
+        signed(provider, **{**claims, "iss": "https://old.example"}),
+        signed(provider, **{name: value for name, value in claims.items() if name != "iss"}),
         "x" * 4000,
         "é.é.é",
     ]

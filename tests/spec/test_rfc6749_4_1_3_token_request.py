@@ -161,6 +161,14 @@ def test_unknown_parameters_are_ignored(portal: Portal, code: str) -> None:
     assert portal.redeem(code, scope="openid email", foo="bar", resource="https://x.example").status_code == 200
 
 
+def test_a_code_dies_when_the_account_is_disabled(provider: Provider, portal: Portal, browser: Browser) -> None:
+    person = provider.citizen()
+    code = portal.arrive(browser, person)["code"]
+    person.set(state="disabled")
+    response = portal.redeem(code)
+    assert (response.status_code, response.get_json()["error"]) == (400, "invalid_grant")
+
+
 def test_a_suspended_client_gets_nothing(provider: Provider, browser: Browser, person: Person) -> None:
     from idp.agencies import apply
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from idp.agencies import apply
 from idp.core.ids import digest
 from idp.oidc.models import AccessToken
 from tests.browser import Browser
@@ -92,6 +93,16 @@ def test_a_token_that_ended_is_invalid(
     assert portal.userinfo(token).status_code == 200
     end(provider, person, token)
     response = portal.userinfo(token)
+    assert (response.status_code, response.get_json()["error"]) == (401, "invalid_token")
+
+
+def test_a_token_ends_when_the_client_is_suspended(provider: Provider, browser: Browser, person: Person) -> None:
+    stopped = provider.portal()
+    token = stopped.tokens(stopped.arrive(browser, person))["access_token"]
+    with provider.app.app_context():
+        apply.suspend(stopped.client_id)
+    provider.forget_caches()
+    response = stopped.userinfo(token)
     assert (response.status_code, response.get_json()["error"]) == (401, "invalid_token")
 
 

@@ -1,5 +1,7 @@
 """What every page carries: security headers, a form-action for this transaction alone, cookies nobody else can read."""
 
+import re
+
 import pytest
 
 from tests.browser import Browser, Page
@@ -89,6 +91,17 @@ def test_answers_to_programs_are_guarded_too(provider: Provider, path: str) -> N
     assert headers["Content-Security-Policy"] == "default-src 'none'; frame-ancestors 'none'"
     assert headers["X-Content-Type-Options"] == "nosniff"
     assert headers["Strict-Transport-Security"].startswith("max-age=63072000")
+
+
+@pytest.mark.parametrize("path", ["/jwks", "/.well-known/openid-configuration", "stylesheet"])
+def test_what_is_published_may_be_read_from_everywhere(provider: Provider, browser: Browser, path: str) -> None:
+    if path == "stylesheet":
+        path = next(link for link in re.findall(r'href="([^"]+)"', browser.get("/").html) if ".css" in link)
+    with provider.http().get(path) as response:
+        assert response.status_code == 200
+        assert response.headers.getlist("Cross-Origin-Resource-Policy") == ["cross-origin"]
+        assert "public" in response.headers["Cache-Control"]
+        assert response.headers["X-Content-Type-Options"] == "nosniff"
 
 
 def cookies_set(browser: Browser) -> list[str]:
