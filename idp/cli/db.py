@@ -21,6 +21,7 @@ from idp.keys import rotation
 
 # Any number, as long as nobody else in this database uses it.
 _LOCK = 5_207_318_404
+_PATIENCE_SECONDS = 60
 
 
 @click.group("db")
@@ -104,7 +105,9 @@ def _connection(url: str) -> Iterator[sa.Connection]:
     if url.startswith("sqlite") and path:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
     # Without the time limits of the provider's own connections: an index on a large table takes as long as it takes.
-    engine = sa.create_engine(driver_url(url), poolclass=NullPool)
+    # Another upgrade of an SQLite file is waited for, as the advisory lock does on PostgreSQL.
+    waiting = {"timeout": _PATIENCE_SECONDS} if url.startswith("sqlite") else {}
+    engine = sa.create_engine(driver_url(url), poolclass=NullPool, connect_args=waiting)
     prepare_engine(engine)
     try:
         with engine.begin() as connection:

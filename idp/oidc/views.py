@@ -115,12 +115,11 @@ def resume(handle: str) -> Response:
     provider = services()
     try:
         arrival = arrive(handle)
-        secret = arrival.renewed.secret if arrival.renewed else _session_secret(provider)
         outcome = authorize.resume(
             arrival.visit,
             arrival.client,
             arrival.standing,
-            secret,
+            arrival.session_secret,
             provider=provider,
             reference=web.reference(),
         )

@@ -132,6 +132,13 @@ def visit(handle: str, flow_secret: str | None, *, keyring: Keyring) -> Visit:
     return visited
 
 
+def lock(interaction_id: UUID) -> UUID | None:
+    """Return the session that these pages have signed in so far, and hold the row until the caller commits."""
+    return db.session.scalar(
+        sa.select(Interaction.session_id).where(Interaction.id == interaction_id).with_for_update()
+    )
+
+
 def mark_authenticated(interaction_id: UUID, session_id: UUID) -> None:
     """Note the session that signed in on these pages; the caller commits.
 

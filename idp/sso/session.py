@@ -7,6 +7,7 @@ browser a new secret, so that one planted or stolen before is worth nothing afte
     loa2 and loa3  a short absolute life from the authentication, never extended (FranceConnect's habit)
 """
 
+from base64 import urlsafe_b64encode
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -19,11 +20,11 @@ from idp.audit.record import record
 from idp.citizens import assurance
 from idp.citizens.models import Citizen
 from idp.core.database import database_now, db
-from idp.core.ids import digest, new_id, new_secret
+from idp.core.ids import digest, is_same, new_id
+from idp.core.keyring import Keyring, Purpose
 from idp.core.levels import Level, Method
 from idp.core.settings import Settings
 from idp.sso.models import Disclosure, SsoSession
-from idp.sso.situation import Standing
 
 # The two posts of a double click arrive within this time of each other.
 DOUBLE_CLICK = timedelta(seconds=30)
@@ -38,27 +39,44 @@ class Opened:
 
 
 def open_session(
-    citizen_id: UUID, methods: Iterable[Method], *, previous: Standing | None, settings: Settings
+    citizen_id: UUID,
+    methods: Iterable[Method],
+    *,
+    flow_secret: str,
+    previous: UUID | None,
+    joined: UUID | None,
+    settings: Settings,
+    keyring: Keyring,
 ) -> Opened:
-    """Open a session after an authentication; the caller commits.
+    """Open a session after an authentication on the pages of the flow `flow_secret`; the caller commits.
 
-    The same citizen signing in again keeps the session's row, and with it the agencies that share it; somebody else
-    ends it. Events: session opened.
+    `previous` is the session the browser came with: the same citizen signing in again keeps its row, and with it the
+    agencies that share it; somebody else ends it. `joined` is a session that these pages have already opened: when it
+    is the other half of a double click, both get the same secret. Events: session opened.
     """
     citizen = db.session.get_one(Citizen, citizen_id)
-    used = frozenset(methods)
+    row = db.session.get(SsoSession, joined, with_for_update=True) if joined is not None else None
+    if row is not None and row.citizen_id == citizen_id and row.ended_at is None:
+        secret = _derived(keyring, "open", flow_secret, row.id)
+        if row.digest == digest(secret):
+            return Opened(row.id, secret)
     now = database_now()
-    row = db.session.get(SsoSession, previous.session_id) if previous is not None else None
-    if row is not None and row.citizen_id != citizen_id:
-        end(row.id, reason="replaced")
+    for kept in dict.fromkeys((joined, previous)):
+        row = db.session.get(SsoSession, kept) if kept is not None else None
+        if row is not None and row.citizen_id != citizen_id:
+            end(row.id, reason="replaced")
+            row = None
+        if row is not None and row.ended_at is None:
+            break
         row = None
-    if row is None or row.ended_at is not None:
+    if row is None:
         row = SsoSession(id=new_id(), citizen_id=citizen_id, opened_at=now)
         db.session.add(row)
     else:
         row.previous_digest, row.renewed_at = row.digest, now
     row.authenticated_at = now
-    secret = _renew(row, citizen, used, now, settings)
+    secret = _derived(keyring, "open", flow_secret, row.id)
+    _renew(row, citizen, frozenset(methods), now, settings, secret)
     record(
         db.session,
         Event.SESSION_OPENED,
@@ -69,7 +87,20 @@ def open_session(
     return Opened(row.id, secret)
 
 
-def raise_session(session_id: UUID, method: Method, *, settings: Settings) -> Opened | None:
+def _derived(keyring: Keyring, act: str, old_secret: str, session_id: UUID) -> str:
+    """Return the secret that an authentication gives: new, but the same for both halves of a double click.
+
+    Two clicks send two posts with the same cookies, and which answer the browser keeps is anybody's guess. Whoever
+    knows the old secret cannot compute the new one without the key; whoever sends it again within DOUBLE_CLICK, with
+    the flow cookie, is the same browser.
+    """
+    message = f"session {act} {old_secret} {session_id}".encode("utf-8", "surrogatepass")
+    return urlsafe_b64encode(keyring.hmac(Purpose.FORM, message)).decode().rstrip("=")
+
+
+def raise_session(
+    session_id: UUID, method: Method, *, old_secret: str, settings: Settings, keyring: Keyring
+) -> Opened | None:
     """Add `method` to a live session and give it a new secret; the caller commits. None if it has ended.
 
     `auth_time` stays that of the password: a code alone must not satisfy a portal's max_age.
@@ -81,7 +112,8 @@ def raise_session(session_id: UUID, method: Method, *, settings: Settings) -> Op
     now = database_now()
     row.previous_digest, row.renewed_at = row.digest, now
     used = frozenset(Method(word) for word in row.amr.split()) | {method}
-    secret = _renew(row, citizen, used, now, settings)
+    secret = _derived(keyring, "raise", old_secret, row.id)
+    _renew(row, citizen, used, now, settings, secret)
     record(
         db.session,
         Event.SESSION_RAISED,
@@ -110,7 +142,9 @@ def reassess(session_id: UUID, *, settings: Settings) -> None:
     db.session.commit()
 
 
-def _renew(row: SsoSession, citizen: Citizen, used: frozenset[Method], now: datetime, settings: Settings) -> str:
+def _renew(
+    row: SsoSession, citizen: Citizen, used: frozenset[Method], now: datetime, settings: Settings, secret: str
+) -> None:
     level = assurance.proven(citizen.proofing, citizen.registry_status, used)
     row.level = int(level)
     row.amr = " ".join(assurance.amr(used))
@@ -119,37 +153,24 @@ def _renew(row: SsoSession, citizen: Citizen, used: frozenset[Method], now: date
     else:
         row.expires_at = now + timedelta(seconds=settings.session_absolute)
         row.idle_expires_at = now + timedelta(seconds=settings.session_idle)
-    secret = new_secret()
     row.digest = digest(secret)
-    return secret
 
 
-def take_over(secret: str, session_id: UUID) -> Opened | None:
-    """Give a new secret to the second half of a double click, and commit; None when this is not one.
+def take_over(secret: str, session_id: UUID, *, keyring: Keyring) -> Opened | None:
+    """Return the session that the other half of a double click has just raised; None when this is not one.
 
-    Two clicks send two posts with the same old cookie. The first renews the session; its answer, with the new
-    cookie, is thrown away by the browser. The second is known by the secret just replaced, by the flow cookie its
-    interaction was checked with, and by coming at once.
+    Known by the secret just replaced, by the flow cookie its interaction was checked with, and by coming at once.
     """
-    statement = (
-        sa.select(SsoSession)
-        .where(
-            SsoSession.id == session_id,
-            SsoSession.previous_digest == digest(secret),
-            SsoSession.ended_at.is_(None),
-            SsoSession.renewed_at > database_now() - DOUBLE_CLICK,
-        )
-        .with_for_update()
+    statement = sa.select(SsoSession.digest).where(
+        SsoSession.id == session_id,
+        SsoSession.previous_digest == digest(secret),
+        SsoSession.ended_at.is_(None),
+        SsoSession.renewed_at > database_now() - DOUBLE_CLICK,
     )
-    row = db.session.scalar(statement)
-    if row is None:
-        db.session.rollback()
-        return None
-    renewed = new_secret()
-    row.digest = digest(renewed)
-    # `previous_digest` stays: a third click is as human as a second.
-    db.session.commit()
-    return Opened(row.id, renewed)
+    current = db.session.scalar(statement)
+    db.session.rollback()
+    renewed = _derived(keyring, "raise", secret, session_id)
+    return Opened(session_id, renewed) if current is not None and is_same(digest(renewed), current) else None
 
 
 def end(session_id: UUID, *, reason: str) -> bool:

@@ -54,6 +54,13 @@ class Arrival:
         return not self.visit.is_finished and isinstance(self.decision, Need) and self.decision.step is step
 
     @property
+    def session_secret(self) -> str | None:
+        """Return the session's secret that this browser holds, or has just been given."""
+        if self.renewed is not None:
+            return self.renewed.secret
+        return request.cookies.get(web.cookie_name(SESSION_COOKIE, self.services.settings))
+
+    @property
     def agency(self) -> str:
         """Return the portal's name in the language of the page."""
         return self.client.name(web.current_language())
@@ -130,7 +137,7 @@ def arrive(handle: str) -> Arrival:
     standing = read_standing(provider.hot_path, secret, client)
     renewed = None
     if standing is None and secret and visit.session_id is not None:
-        renewed = session.take_over(secret, visit.session_id)
+        renewed = session.take_over(secret, visit.session_id, keyring=provider.keyring)
         if renewed is not None:
             standing = read_standing(provider.hot_path, renewed.secret, client)
     progress = visit.progress(standing)
@@ -236,9 +243,16 @@ def login(arrival: Arrival) -> Response:
         return _retry(_login_page(arrival, form, [_throttled("login", wait)], status=429), wait)
     if result.citizen_id is None:
         return _login_page(arrival, form, [field_error("", "login.error.refused")], status=400)
-    opened = session.open_session(result.citizen_id, [Method.PASSWORD], previous=arrival.standing, settings=settings)
-    if arrival.visit.session_id is not None and arrival.visit.session_id != opened.session_id:
-        session.end(arrival.visit.session_id, reason="replaced")
+    opened = session.open_session(
+        result.citizen_id,
+        [Method.PASSWORD],
+        flow_secret=arrival.visit.flow_secret,
+        previous=arrival.standing.session_id if arrival.standing else None,
+        # Read again, and held: another click on this page may have signed in while the password was being hashed.
+        joined=interaction.lock(arrival.visit.id),
+        settings=settings,
+        keyring=arrival.services.keyring,
+    )
     interaction.mark_authenticated(arrival.visit.id, opened.session_id)
     db.session.commit()
     response = see_other(arrival.path)
@@ -285,7 +299,13 @@ def code(arrival: Arrival) -> Response:
         return answer
     if result.outcome is not totp.Outcome.ACCEPTED:
         return _code_page(arrival, [field_error("code", "totp.error.refused")], status=400)
-    raised = session.raise_session(arrival.standing.session_id, Method.ONE_TIME_CODE, settings=settings)
+    raised = session.raise_session(
+        arrival.standing.session_id,
+        Method.ONE_TIME_CODE,
+        old_secret=arrival.session_secret or "",
+        settings=settings,
+        keyring=arrival.services.keyring,
+    )
     response = see_other(arrival.path)
     if raised is not None:
         interaction.mark_raised(arrival.visit, raised.session_id)

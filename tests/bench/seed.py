@@ -116,6 +116,7 @@ def _open_sessions(environment: dict[str, str], client_ids: list[str]) -> list[s
     from idp.citizens.models import Citizen
     from idp.core import clock, settings, web
     from idp.core.database import db
+    from idp.core.ids import new_secret
     from idp.core.levels import Method
     from idp.core.scopes import claims_of
     from idp.sso import session
@@ -135,7 +136,15 @@ def _open_sessions(environment: dict[str, str], client_ids: list[str]) -> list[s
                 consent.created_at = consent.updated_at = now
                 db.session.add(consent)
         opened = [
-            session.open_session(citizen, [Method.PASSWORD], previous=None, settings=provider.settings)
+            session.open_session(
+                citizen,
+                [Method.PASSWORD],
+                flow_secret=new_secret(),
+                previous=None,
+                joined=None,
+                settings=provider.settings,
+                keyring=provider.keyring,
+            )
             for citizen in citizens[:PEOPLE]
         ]
         db.session.commit()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from idp.citizens import verification
 from idp.core import clock
 from idp.core import keyring as keyrings
 from idp.core.database import db
@@ -45,7 +46,8 @@ class Clock:
 
 @pytest.fixture
 def stopped_clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """Stop the clock of everything that asks idp.core.clock."""
+    """Stop the clock of everything that asks idp.core.clock, and the database's where a re-check writes by it."""
     stopped = Clock()
     monkeypatch.setattr(clock, "now", stopped.now)
+    monkeypatch.setattr(verification, "database_now", stopped.now)
     return stopped
