@@ -141,7 +141,9 @@ class ValkeyCounter:
     def closes_in(self, key: bytes) -> float:
         """Return the seconds until the open window of `key` closes, 0 when none is open."""
         try:
-            return max(0.0, cast(float, self._storage.get_expiry(key.hex())) - clock.now().timestamp())
+            # A key that does not exist "expires now", by a clock read a moment before ours: whole milliseconds count.
+            left = cast(float, self._storage.get_expiry(key.hex())) - clock.now().timestamp()
+            return max(0.0, round(left, 3))
         except self._failure as error:
             raise CounterUnavailable from error
 
