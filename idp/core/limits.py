@@ -25,6 +25,7 @@ from idp.core.database import Change, DatabaseUnavailable, HotPath, Instant, Mod
 VALKEY_BUDGET_SECONDS = 0.1
 # After a failure Valkey is left alone this long, so that an outage costs one budget and not one for every hit.
 VALKEY_REST_SECONDS = 5.0
+_MOMENT = 0.001
 
 _log = logging.getLogger(__name__)
 
@@ -141,9 +142,9 @@ class ValkeyCounter:
     def closes_in(self, key: bytes) -> float:
         """Return the seconds until the open window of `key` closes, 0 when none is open."""
         try:
-            # A key that does not exist "expires now", by a clock read a moment before ours: whole milliseconds count.
             left = cast(float, self._storage.get_expiry(key.hex())) - clock.now().timestamp()
-            return max(0.0, round(left, 3))
+            # A key that does not exist "expires now", by a clock read a moment apart from ours.
+            return left if left > _MOMENT else 0.0
         except self._failure as error:
             raise CounterUnavailable from error
 
