@@ -8,7 +8,6 @@ class Event(StrEnum):
 
     CITIZEN_ENROLLED = "citizens:citizen:enrolled"
     CITIZEN_UPDATED = "citizens:citizen:updated"
-    CITIZEN_DISABLED = "citizens:citizen:disabled"
     NUMBER_REPLACED = "citizens:number:replaced"
     REGISTRY_ASKED = "citizens:registry:asked"
     PASSWORD_ACCEPTED = "citizens:password:accepted"  # noqa: S105 (an event name)

@@ -34,8 +34,9 @@ def negotiate(
     cookie: str | None = None,
     ui_locales: Sequence[str] = (),
     accept_language: str | None = None,
+    default: str = DEFAULT_LANGUAGE,
 ) -> str:
-    """Return the language of LANGUAGES a page is shown in; Vietnamese when nothing fits.
+    """Return the language of LANGUAGES a page is shown in; `default` when nothing fits.
 
     In this order: what the person chose on this page, what they chose before (`cookie`), what the agency asked for
     (`ui_locales`, BCP 47 tags, best first), what the browser prefers. Tags match without regard to case and by their
@@ -46,7 +47,7 @@ def negotiate(
         language = _match(wish)
         if language is not None:
             return language
-    return DEFAULT_LANGUAGE
+    return default
 
 
 def _match(tag: str | None) -> str | None:

@@ -65,7 +65,6 @@ class Settings(BaseModel):
         description="Directory of the keyring: one file per purpose. Made by `idp secrets init`; mode 0700.",
     )
     service_name: str = Field("LienKet", description="Name shown at the top of every page.")
-    country: str = Field("VN", description="ISO 3166-1 code of the country served.", pattern="^[A-Z]{2}$")
     number_scheme: str = Field(
         "vn-pin",
         description="Scheme of the personal identification number: `vn-pin`, `stdnum:CC.MODULE`, or a dotted factory.",
@@ -136,12 +135,6 @@ class Settings(BaseModel):
     def is_https(self) -> bool:
         """Tell whether cookies can be `Secure` and carry the `__Host-` prefix."""
         return self.issuer.startswith("https://")
-
-    @property
-    def issuer_origin(self) -> str:
-        """Return scheme, host and port of the issuer: the origin of every page of ours."""
-        parts = urlsplit(self.issuer)
-        return f"{parts.scheme}://{parts.netloc}"
 
     @property
     def issuer_host(self) -> str:

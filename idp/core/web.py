@@ -56,6 +56,7 @@ _CONSTANTS = "lienket.headers"
 _STRICT_TRANSPORT = ("Strict-Transport-Security", "max-age=63072000; includeSubDomains; preload")
 EXTENSION = "lienket"
 LANGUAGE_COOKIE = "lang"
+_DEFAULT_LANGUAGE = "LIENKET_DEFAULT_LANGUAGE"
 _PUBLISHED_HEADERS = {
     "Cache-Control": "public, max-age=300",
     "Access-Control-Allow-Origin": "*",
@@ -201,6 +202,7 @@ def current_language() -> str:
             chosen=g.get("chosen_language"),
             cookie=request.cookies.get(LANGUAGE_COOKIE),
             ui_locales=g.get("ui_locales", ()),
+            default=flask.current_app.config[_DEFAULT_LANGUAGE],
         )
     language: str = g.language
     return language
@@ -259,6 +261,7 @@ def install(
     `machine_paths` are answered to programs: their failures go to `machine_error`, which makes JSON of them.
     """
     app.request_class = _Request
+    app.config[_DEFAULT_LANGUAGE] = settings.default_language
     _install_pages(app, settings)
     _install_checks(app, settings)
     _install_headers(app, settings)

@@ -70,7 +70,7 @@ def test_production_refuses_when_something_is_unsafe(monkeypatch: pytest.MonkeyP
 
 
 def test_no_value_is_quoted_when_refused() -> None:
-    found = problems(IDP_DATABASE_URL="mysql://somebody:Geheim1@host/x", IDP_COUNTRY="Geheim1", IDP_THREADS="Geheim1")
+    found = problems(IDP_DATABASE_URL="mysql://somebody:Geheim1@host/x", IDP_LOG_LEVEL="Geheim1", IDP_THREADS="Geheim1")
     assert "Geheim1" not in "\n".join(found)
 
 

@@ -143,3 +143,9 @@ def test_cookies_have_plain_names_on_loopback(provider: Provider) -> None:
 
 def _flow(browser: Browser) -> str:
     return next(name for name in browser.cookies() if name.startswith("flow-")).removeprefix("flow-")
+
+
+def test_the_operator_chooses_the_language_of_whoever_chose_none(provider: Provider) -> None:
+    with provider_at(provider.url, provider.settings.secrets_dir, default_language="fr") as french:
+        assert b'<html lang="fr"' in french.http().get("/").data
+        assert b'<html lang="en"' in french.http().get("/?lang=en").data
