@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from idp.agencies.metadata import ClientMetadata
+from idp.agencies.metadata import ClientMetadata, Profile, Rule
 from idp.agencies.models import READ_CLIENT, READ_CLIENT_BY_ROW, SPEND_ASSERTION, ClientState
 from idp.agencies.reading import REQUIRED_LANGUAGE
 from idp.core import clock
@@ -60,10 +60,32 @@ class Client(ClientMetadata):
         """Return the law that `basis` legal stands on, None with basis consent."""
         return _in(self.legal_bases, language) if self.legal_bases else None
 
+    def is_bound_by(self, rule: Rule) -> bool:
+        """Tell whether `rule` binds the client today: its profile asks for it and no exemption lasts."""
+        if self.profile is not Profile.FAPI2 and rule is not Rule.PKCE:
+            return False
+        exemption = self.exemptions.get(rule)
+        return exemption is None or clock.now().date() > exemption.until
+
     @property
     def requires_pkce(self) -> bool:
-        """Tell whether a code challenge is needed today; an exception ends with its last day (UTC)."""
-        return self.pkce_exempt_until is None or clock.now().date() > self.pkce_exempt_until
+        """Tell whether a code challenge is needed today."""
+        return self.is_bound_by(Rule.PKCE)
+
+    @property
+    def requires_pushed_requests(self) -> bool:
+        """Tell whether every authorization request must be pushed (RFC 9126, 6; FAPI 2.0, 5.3.2.2)."""
+        return self.wants_pushed_requests or self.is_bound_by(Rule.PUSHED_REQUESTS)
+
+    @property
+    def requires_sender_constraint(self) -> bool:
+        """Tell whether every token must be bound to a key of the client (RFC 9449; RFC 8705, 3)."""
+        return self.wants_dpop or self.wants_tls_bound_tokens or self.is_bound_by(Rule.SENDER_CONSTRAINED_TOKENS)
+
+    @property
+    def receives_sid(self) -> bool:
+        """Tell whether ID tokens name the session, so that a logout can name it too."""
+        return self.backchannel_logout_uri is not None or self.frontchannel_logout_uri is not None
 
     def accepts_secret(self, secret: str) -> bool:
         """Tell whether `secret` is one of the live ones. Every live digest is compared, in constant time."""

@@ -13,7 +13,7 @@ from datetime import date, timedelta
 from typing import Any
 
 from idp.agencies import uris
-from idp.agencies.metadata import AuthMethod, Basis, ClientMetadata
+from idp.agencies.metadata import AuthMethod, Basis, ClientMetadata, Exemption, Rule
 from idp.agencies.reading import LANGUAGES, REQUIRED_LANGUAGE, DocumentRefused, Reader
 from idp.core import clock
 from idp.core import scopes as vocabulary
@@ -108,7 +108,7 @@ def read(members: Any, *, source: str, is_sandbox: bool) -> ClientDocument:
         reader.refuse("client_secret", "is not used with private_key_jwt; drop it")
     granted = _scopes(reader)
     basis, legal_bases = _basis(reader)
-    until, reason = _pkce(reader)
+    exemptions = _pkce(reader)
     _closed_lists(reader)
     fields: dict[str, Any] = {
         "names": _names(reader),
@@ -128,8 +128,7 @@ def read(members: Any, *, source: str, is_sandbox: bool) -> ClientDocument:
         "auth_signing_algorithms": algorithms,
         "jwks": jwks,
         "id_token_algorithm": reader.choice("id_token_signed_response_alg", SIGNING_ALGORITHMS, default="ES256"),
-        "pkce_exempt_until": until,
-        "pkce_exempt_reason": reason,
+        "exemptions": exemptions,
         "software_id": reader.text("software_id", longest=MAX_NAME),
         "software_version": reader.text("software_version", longest=MAX_NAME),
     }
@@ -315,23 +314,23 @@ def _jwks(reader: Reader, algorithms: tuple[str, ...]) -> dict[str, Any] | None:
     return {"keys": kept}
 
 
-def _pkce(reader: Reader) -> tuple[date | None, str | None]:
+def _pkce(reader: Reader) -> dict[Rule, Exemption]:
     required = reader.members.get("require_pkce", True)
     if required is True:
-        return None, None
+        return {}
     shape = '{"value": false, "reason": "...", "until": "YYYY-MM-DD"}'
     if not isinstance(required, Mapping) or required.get("value") is not False or set(required) - _PKCE_MEMBERS:
         reader.refuse("require_pkce", f"must be true, or an exception with reason and last day: {shape}")
-        return None, None
+        return {}
     reason = reader.text("require_pkce.reason", longest=MAX_PURPOSE, value=required.get("reason") or "")
     try:
         until = date.fromisoformat(required.get("until", ""))
     except (TypeError, ValueError):
         reader.refuse("require_pkce.until", "must be the last day of the exception, as YYYY-MM-DD")
-        return None, reason
+        return {}
     if until > clock.now().date() + LONGEST_EXCEPTION:
         reader.refuse("require_pkce.until", f"must be at most {LONGEST_EXCEPTION.days} days ahead")
-    return until, reason
+    return {Rule.PKCE: Exemption(until, reason or "")}
 
 
 def _closed_lists(reader: Reader) -> None:

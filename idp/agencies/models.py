@@ -68,12 +68,51 @@ class AssertionId(Model):
     expires_at: Mapped[datetime] = mapped_column(Instant, index=True)
 
 
+class InitialAccessToken(Model):
+    """A ticket with which an agency registers clients by itself (RFC 7591, 3)."""
+
+    __tablename__ = "initial_access_token"
+
+    id: Mapped[UUID] = mapped_column(sa.Uuid, primary_key=True)
+    digest: Mapped[bytes] = mapped_column(sa.LargeBinary(32), unique=True)
+    agency_id: Mapped[UUID] = mapped_column(sa.ForeignKey("agency.id"))
+    label: Mapped[str] = mapped_column(sa.String(100))
+    scopes: Mapped[str] = mapped_column(sa.Text, doc="The most a client registered with it may ask for")
+    clients_left: Mapped[int] = mapped_column(sa.Integer)
+    created_at: Mapped[datetime] = mapped_column(Instant)
+    expires_at: Mapped[datetime] = mapped_column(Instant, index=True)
+    revoked_at: Mapped[datetime | None] = mapped_column(Instant)
+
+
+class ClientRegistration(Model):
+    """The registration access token of a client that registered itself (RFC 7592, 3)."""
+
+    __tablename__ = "client_registration"
+
+    client_id: Mapped[UUID] = mapped_column(sa.ForeignKey("client.id"), primary_key=True)
+    token_digest: Mapped[bytes] = mapped_column(sa.LargeBinary(32))
+    initial_access_token_id: Mapped[UUID | None] = mapped_column(sa.Uuid)
+    created_at: Mapped[datetime] = mapped_column(Instant)
+
+
+class ClientLogo(Model):
+    """A client's logo, fetched once and served from here: citizens' browsers never ask the agency for it."""
+
+    __tablename__ = "client_logo"
+
+    client_id: Mapped[UUID] = mapped_column(sa.ForeignKey("client.id"), primary_key=True)
+    digest: Mapped[bytes] = mapped_column(sa.LargeBinary(32))
+    media_type: Mapped[str] = mapped_column(sa.String(32))
+    content: Mapped[bytes] = mapped_column(sa.LargeBinary)
+
+
 # Rows are deleted once this long past the column named: security.md, 6, "Retention proposal". Ended secrets stay a
 # month, so that an agency's questions about a failed change-over can be answered.
 EXPIRING = (
     ("assertion_jti", "expires_at", 600),
     ("client_secret", "ended_at", 2_592_000),
     ("client_secret", "expires_at", 2_592_000),
+    ("initial_access_token", "expires_at", 2_592_000),
 )
 
 _LIVE = "s.client_id = c.id AND s.ended_at IS NULL AND (s.expires_at IS NULL OR s.expires_at > {now})"

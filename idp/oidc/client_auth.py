@@ -19,6 +19,7 @@ from idp.core.ids import digest, is_same
 from idp.core.parameters import Parameters
 from idp.keys import jose
 from idp.keys.jose import TokenRefused
+from idp.oidc.caller import Caller
 from idp.sso.services import Services
 
 log = logging.getLogger("idp.oidc")
@@ -41,13 +42,13 @@ class _Presented:
     secret: str
 
 
-def authenticate(authorization: str | None, form: Parameters, *, provider: Services) -> Client:
+def authenticate(caller: Caller, form: Parameters, *, provider: Services) -> Client:
     """Return the client that sent the request, authenticated by the method it registered.
 
     Raises ProtocolFailure: invalid_request for two methods at once, invalid_client for everything else, the same
     for an unknown client and a wrong secret, 429 after too many wrong ones. Side effects: spends the assertion's jti.
     """
-    presented = _presented(authorization, form)
+    presented = _presented(caller.authorization, form)
     client = provider.clients.find(presented.client_id)
     if presented.method is AuthMethod.PRIVATE_KEY_JWT:
         is_right = client is not None and _is_right_assertion(client, presented.secret, provider)

@@ -11,17 +11,18 @@ from idp.core.errors import ProtocolFailure
 from idp.core.ids import digest
 from idp.core.parameters import Parameters
 from idp.oidc import client_auth
+from idp.oidc.caller import Caller
 from idp.oidc.models import READ_TOKEN
 from idp.sso.services import Services
 
 _INACTIVE = {"active": False}
 
 
-def answer(form: Parameters, *, authorization: str | None, provider: Services) -> dict[str, Any]:
+def answer(form: Parameters, *, caller: Caller, provider: Services) -> dict[str, Any]:
     """Return the introspection response (2.2). Raises ProtocolFailure when the client or the form is refused."""
     if form.repeated:
         raise ProtocolFailure(errors.DUPLICATE_PARAMETER)
-    client = client_auth.authenticate(authorization, form, provider=provider)
+    client = client_auth.authenticate(caller, form, provider=provider)
     token = form.get("token")
     if token is None:
         raise ProtocolFailure(errors.TOKEN_PARAMETER_MISSING)

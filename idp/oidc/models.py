@@ -33,13 +33,18 @@ class AuthorizationCode(Model):
     acr: Mapped[str] = mapped_column(sa.String(16))
     amr: Mapped[str] = mapped_column(sa.String(64))
     token_lifetime: Mapped[int] = mapped_column(sa.Integer, doc="Seconds the tokens bought with it live")
+    resources: Mapped[str] = mapped_column(sa.Text, default="", doc="Resource servers agreed (RFC 8707)")
+    confirmation: Mapped[str] = mapped_column(sa.String(64), default="", doc="Key it is bound to (RFC 9449, 10)")
     auth_time: Mapped[datetime] = mapped_column(Instant)
     expires_at: Mapped[datetime] = mapped_column(Instant, index=True)
     used_at: Mapped[datetime | None] = mapped_column(Instant)
 
 
 class AccessToken(Model):
-    """An opaque access token, known by its digest."""
+    """An access token, known by the digest of itself when opaque and of its `jti` when a JWT.
+
+    `grant_id` is the offline grant it lives by; without one it stops with its session.
+    """
 
     __tablename__ = "access_token"
 
@@ -48,13 +53,80 @@ class AccessToken(Model):
     client_id: Mapped[UUID] = mapped_column(sa.Uuid)
     citizen_id: Mapped[UUID] = mapped_column(sa.Uuid)
     session_id: Mapped[UUID] = mapped_column(sa.Uuid)
+    grant_id: Mapped[UUID | None] = mapped_column(sa.Uuid)
     sub: Mapped[str] = mapped_column(sa.String(64))
     scope: Mapped[str] = mapped_column(sa.Text)
     claims: Mapped[str] = mapped_column(sa.Text)
+    resources: Mapped[str] = mapped_column(sa.Text, default="", doc="Resource servers it is for, besides UserInfo")
+    confirmation: Mapped[str] = mapped_column(
+        sa.String(64), default="", doc="Key it is bound to: `jkt:` or `x5t:` and a SHA-256 thumbprint; empty: bearer"
+    )
     acr: Mapped[str] = mapped_column(sa.String(16))
     issued_at: Mapped[datetime] = mapped_column(Instant)
     expires_at: Mapped[datetime] = mapped_column(Instant, index=True)
     revoked_at: Mapped[datetime | None] = mapped_column(Instant)
+
+
+class PushedRequest(Model):
+    """A pushed authorization request (RFC 9126), checked and sealed; spent by the code it leads to."""
+
+    __tablename__ = "pushed_request"
+
+    digest: Mapped[bytes] = mapped_column(sa.LargeBinary(32), primary_key=True, doc="SHA-256 of the request_uri's end")
+    client_id: Mapped[UUID] = mapped_column(sa.Uuid)
+    request: Mapped[str] = mapped_column(sa.Text, doc="Sealed JSON of the checked request")
+    created_at: Mapped[datetime] = mapped_column(Instant)
+    expires_at: Mapped[datetime] = mapped_column(Instant, index=True)
+    used_at: Mapped[datetime | None] = mapped_column(Instant)
+    code_digest: Mapped[bytes | None] = mapped_column(sa.LargeBinary(32), doc="The code it was spent for")
+
+
+class OfflineGrant(Model):
+    """What a citizen agreed to for the time after the session (OpenID Connect Core 1.0, 11): a family of tokens."""
+
+    __tablename__ = "offline_grant"
+
+    id: Mapped[UUID] = mapped_column(sa.Uuid, primary_key=True)
+    code_digest: Mapped[bytes] = mapped_column(sa.LargeBinary(32), unique=True)
+    client_id: Mapped[UUID] = mapped_column(sa.Uuid)
+    citizen_id: Mapped[UUID] = mapped_column(sa.Uuid)
+    session_id: Mapped[UUID] = mapped_column(sa.Uuid, doc="The session it was given in, for `sid`")
+    sub: Mapped[str] = mapped_column(sa.String(64))
+    scope: Mapped[str] = mapped_column(sa.Text)
+    claims: Mapped[str] = mapped_column(sa.Text)
+    id_token_claims: Mapped[str] = mapped_column(sa.Text)
+    resources: Mapped[str] = mapped_column(sa.Text)
+    acr: Mapped[str] = mapped_column(sa.String(16))
+    amr: Mapped[str] = mapped_column(sa.String(64))
+    auth_time: Mapped[datetime] = mapped_column(Instant)
+    token_lifetime: Mapped[int] = mapped_column(sa.Integer)
+    confirmation: Mapped[str] = mapped_column(sa.String(64))
+    created_at: Mapped[datetime] = mapped_column(Instant)
+    expires_at: Mapped[datetime] = mapped_column(Instant, index=True)
+    revoked_at: Mapped[datetime | None] = mapped_column(Instant)
+
+    __table_args__ = (sa.Index("ix_offline_grant_citizen_id_client_id", "citizen_id", "client_id"),)
+
+
+class RefreshToken(Model):
+    """One refresh token of an offline grant, known by its digest."""
+
+    __tablename__ = "refresh_token"
+
+    digest: Mapped[bytes] = mapped_column(sa.LargeBinary(32), primary_key=True)
+    grant_id: Mapped[UUID] = mapped_column(sa.ForeignKey("offline_grant.id", ondelete="CASCADE"), index=True)
+    issued_at: Mapped[datetime] = mapped_column(Instant)
+    expires_at: Mapped[datetime] = mapped_column(Instant, index=True)
+    used_at: Mapped[datetime | None] = mapped_column(Instant)
+
+
+class DpopProof(Model):
+    """The `jti` of a DPoP proof that was accepted once (RFC 9449, 11.1)."""
+
+    __tablename__ = "dpop_proof"
+
+    digest: Mapped[bytes] = mapped_column(sa.LargeBinary(32), primary_key=True, doc="SHA-256 of key and jti")
+    expires_at: Mapped[datetime] = mapped_column(Instant, index=True)
 
 
 # Rows are deleted once this long past the column named. A spent code outlives its own expiry so that a replay is
@@ -62,6 +134,11 @@ class AccessToken(Model):
 EXPIRING = (
     ("authorization_code", "expires_at", 86_400),
     ("access_token", "expires_at", 3_600),
+    ("pushed_request", "expires_at", 86_400),
+    # A spent refresh token outlives its own expiry for the same reason as a code; its grant takes it along.
+    ("refresh_token", "expires_at", 86_400),
+    ("offline_grant", "expires_at", 86_400),
+    ("dpop_proof", "expires_at", 60),
 )
 
 _OF_SESSION = "FROM sso_session s WHERE s.id = :session_id AND "

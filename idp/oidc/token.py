@@ -25,6 +25,7 @@ from idp.core.errors import ProtocolFailure
 from idp.core.ids import digest, new_id, new_secret
 from idp.core.parameters import Parameters
 from idp.oidc import client_auth, id_token
+from idp.oidc.caller import Caller
 from idp.oidc.models import REVOKE_REPLAYED, SPEND_CODE
 from idp.sso.services import Services
 
@@ -35,11 +36,11 @@ _VERIFIER = re.compile(r"[A-Za-z0-9\-._~]{43,128}")
 class TokenRequest(OAuth2Request):  # type: ignore[misc]
     """A token request as Authlib reads one, made from the body alone."""
 
-    def __init__(self, form: Parameters, *, authorization: str | None, provider: Services, reference: str) -> None:
+    def __init__(self, form: Parameters, *, caller: Caller, provider: Services, reference: str) -> None:
         # The issuer stands for the address: what a proxy in front did to the URL must not matter.
         super().__init__("POST", "https://token.invalid/")
         self.parameters = form
-        self.authorization = authorization
+        self.caller = caller
         self.provider = provider
         self.reference = reference
         self.payload = BasicOAuth2Payload(form)
@@ -151,18 +152,16 @@ class TokenEndpoint(AuthorizationServer):  # type: ignore[misc]
         super().__init__()
         self.register_grant(CodeGrant)
 
-    def answer(
-        self, form: Parameters, *, authorization: str | None, provider: Services, reference: str
-    ) -> Mapping[str, Any]:
+    def answer(self, form: Parameters, *, caller: Caller, provider: Services, reference: str) -> Mapping[str, Any]:
         """Return the token response as a JSON document. Raises ProtocolFailure."""
         if form.repeated:
             raise ProtocolFailure(errors.DUPLICATE_PARAMETER)
         if "grant_type" not in form:
             # The client is named first: an anonymous probe learns nothing about what is supported.
-            client_auth.authenticate(authorization, form, provider=provider)
+            client_auth.authenticate(caller, form, provider=provider)
             raise ProtocolFailure(errors.GRANT_TYPE_MISSING)
         document: Mapping[str, Any] = self.create_token_response(
-            TokenRequest(form, authorization=authorization, provider=provider, reference=reference)
+            TokenRequest(form, caller=caller, provider=provider, reference=reference)
         )
         return document
 
@@ -170,7 +169,7 @@ class TokenEndpoint(AuthorizationServer):  # type: ignore[misc]
         self, request: TokenRequest, methods: object, endpoint: str = "token"
     ) -> _AuthenticatedClient:
         """Authenticate by the method the client registered, whatever the grant lists."""
-        client = client_auth.authenticate(request.authorization, request.parameters, provider=request.provider)
+        client = client_auth.authenticate(request.caller, request.parameters, provider=request.provider)
         return _AuthenticatedClient(client)
 
     def create_oauth2_request(self, request: TokenRequest) -> TokenRequest:

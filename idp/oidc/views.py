@@ -16,6 +16,7 @@ from idp.core.parameters import Parameters
 from idp.core.settings import Settings
 from idp.core.web import form_parameters, json_answer, query_parameters, render, see_other
 from idp.oidc import authorize, checks, discovery, introspection, logout, token, userinfo
+from idp.oidc.caller import Caller
 from idp.oidc.responses import describe, error_location
 from idp.sso import interaction
 from idp.sso.services import Services, services
@@ -52,6 +53,16 @@ def on_protocol_failure(failure: ProtocolFailure) -> Response:
     """Answer a program whose request was refused."""
     log.info("refused", extra={"code": failure.entry.code, "endpoint": request.endpoint})
     return _json_error(failure.entry, failure.challenge)
+
+
+def caller() -> Caller:
+    """Return who sends the current request, as far as the transport says it."""
+    return Caller(
+        method=request.method,
+        address=services().settings.issuer + request.path,
+        authorization=request.headers.get("Authorization"),
+        proofs=tuple(request.headers.getlist("DPoP")),
+    )
 
 
 def _session_secret(provider: Services) -> str | None:
@@ -146,9 +157,7 @@ def token_endpoint() -> Response:
         form = form_parameters()
     except Failure as failure:
         raise ProtocolFailure(errors.FORM_INVALID) from failure
-    document = _token_endpoint.answer(
-        form, authorization=request.headers.get("Authorization"), provider=services(), reference=web.reference()
-    )
+    document = _token_endpoint.answer(form, caller=caller(), provider=services(), reference=web.reference())
     return json_answer(document, headers={"Pragma": "no-cache"})
 
 
@@ -159,7 +168,7 @@ def introspection_endpoint() -> Response:
         form = form_parameters()
     except Failure as failure:
         raise ProtocolFailure(errors.FORM_INVALID) from failure
-    document = introspection.answer(form, authorization=request.headers.get("Authorization"), provider=services())
+    document = introspection.answer(form, caller=caller(), provider=services())
     return json_answer(document)
 
 
@@ -168,7 +177,7 @@ def userinfo_endpoint() -> Response:
     """Return the claims of the citizen an access token stands for."""
     if b"access_token=" in request.query_string or (request.method == "POST" and "access_token" in request.form):
         raise ProtocolFailure(errors.TOKEN_TWICE)
-    return json_answer(userinfo.answer(request.headers.get("Authorization"), provider=services()))
+    return json_answer(userinfo.answer(caller(), provider=services()))
 
 
 @blueprint.get("/jwks")

@@ -19,10 +19,11 @@ from idp.core import clock, limits
 from idp.core.database import Model, db
 from idp.keys import models as keys
 from idp.oidc import models as oidc
+from idp.oidc.decoupled import models as decoupled
 from idp.sso import models as sso
 
 # Every module with tables; importing this one gives the metadata all of them.
-ROOMS: tuple[ModuleType, ...] = (limits, keys, audit, agencies, citizens, sso, oidc)
+ROOMS: tuple[ModuleType, ...] = (limits, keys, audit, agencies, citizens, sso, oidc, decoupled)
 BITE = 1_000
 
 

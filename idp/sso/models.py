@@ -81,10 +81,48 @@ class Disclosure(Model):
     __table_args__ = (sa.Index("ix_disclosure_citizen_id_at", "citizen_id", "at"),)
 
 
+class LogoutDelivery(Model):
+    """The duty to tell one client that a session has ended (OpenID Connect Back-Channel Logout 1.0, 2.5).
+
+    Written in the transaction that ends the session; `outcome` is a word, never what the client answered.
+    """
+
+    __tablename__ = "logout_delivery"
+
+    id: Mapped[UUID] = mapped_column(sa.Uuid, primary_key=True)
+    session_id: Mapped[UUID] = mapped_column(sa.Uuid)
+    citizen_id: Mapped[UUID] = mapped_column(sa.Uuid)
+    client_id: Mapped[UUID] = mapped_column(sa.Uuid)
+    sub: Mapped[str] = mapped_column(sa.String(64))
+    state: Mapped[str] = mapped_column(sa.String(16))
+    attempts: Mapped[int] = mapped_column(sa.Integer)
+    outcome: Mapped[str | None] = mapped_column(sa.String(32))
+    created_at: Mapped[datetime] = mapped_column(Instant)
+    due_at: Mapped[datetime | None] = mapped_column(Instant, index=True, doc="Next attempt; None once finished")
+    finished_at: Mapped[datetime | None] = mapped_column(Instant)
+    expires_at: Mapped[datetime] = mapped_column(Instant, index=True)
+
+    __table_args__ = (
+        sa.UniqueConstraint("session_id", "client_id"),
+        sa.Index("ix_logout_delivery_client_id_created_at", "client_id", "created_at"),
+    )
+
+
+class LogoutBreaker(Model):
+    """Failures in a row of one client's logout endpoint, and until when it is left alone."""
+
+    __tablename__ = "logout_breaker"
+
+    client_id: Mapped[UUID] = mapped_column(sa.ForeignKey("client.id"), primary_key=True)
+    failures: Mapped[int] = mapped_column(sa.Integer)
+    open_until: Mapped[datetime | None] = mapped_column(Instant)
+
+
 # Rows are deleted once this long past the column named: security.md, 6, "Retention proposal".
 EXPIRING = (
     ("interaction", "expires_at", 86_400),
     ("sso_session", "expires_at", 86_400),
+    ("logout_delivery", "expires_at", 0),
 )
 
 # Everything the dispatcher needs to answer a returning citizen, in one probe per index.

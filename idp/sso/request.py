@@ -17,13 +17,28 @@ class Prompt(StrEnum):
     SELECT_ACCOUNT = "select_account"
 
 
+class ResponseMode(StrEnum):
+    """How the answer reaches the portal (OAuth 2.0 Multiple Response Type Encoding Practices, 2.1; Form Post; JARM).
+
+    OTHER_DEVICE: no browser carries it; the client asks for it at the token endpoint (RFC 8628; CIBA).
+    """
+
+    QUERY = "query"
+    FORM_POST = "form_post"
+    QUERY_JWT = "query.jwt"
+    FORM_POST_JWT = "form_post.jwt"
+    OTHER_DEVICE = "other_device"
+
+
 @dataclass(frozen=True, slots=True)
 class AuthorizationRequest:
     """An authorization request of which every check has passed; nothing in it is read from a URL again.
 
     `acr_values` are the words the portal used for levels it accepts (from acr_values, the claims parameter, or the
     client's record), `level` the lowest of them; `is_level_essential` says that less is a failure. `claims` go to
-    UserInfo and `id_token_claims` into the ID token; both are names of claims about the person.
+    UserInfo and `id_token_claims` into the ID token; both are names of claims about the person. `resources` are the
+    resource servers tokens are for (RFC 8707), `confirmation` the key the code is bound to (`jkt:...`; RFC 9449, 10),
+    `pushed` the digest (hex) of the pushed request it came in, `decoupled` that of the device's or CIBA's request.
     """
 
     client_id: str
@@ -42,6 +57,11 @@ class AuthorizationRequest:
     login_hint: str | None = None
     ui_locales: tuple[str, ...] = ()
     hinted_sub: str | None = None
+    response_mode: ResponseMode = ResponseMode.QUERY
+    resources: tuple[str, ...] = ()
+    confirmation: str = ""
+    pushed: str = ""
+    decoupled: str = ""
 
     @property
     def disclosed(self) -> frozenset[str]:
@@ -67,14 +87,20 @@ class AuthorizationRequest:
             "login_hint": self.login_hint,
             "ui_locales": list(self.ui_locales),
             "hinted_sub": self.hinted_sub,
+            "response_mode": self.response_mode.value,
+            "resources": list(self.resources),
+            "confirmation": self.confirmation,
+            "pushed": self.pushed,
+            "decoupled": self.decoupled,
         }
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> "AuthorizationRequest":
         """Return the request a row of ours holds."""
         fields = dict(document)
-        for name in ("scopes", "claims", "id_token_claims", "acr_values", "ui_locales"):
-            fields[name] = tuple(fields[name])
+        for name in ("scopes", "claims", "id_token_claims", "acr_values", "ui_locales", "resources"):
+            fields[name] = tuple(fields.get(name, ()))
         fields["level"] = Level(fields["level"])
+        fields["response_mode"] = ResponseMode(fields.get("response_mode", ResponseMode.QUERY))
         fields["prompt"] = frozenset(Prompt(value) for value in fields["prompt"])
         return cls(**fields)

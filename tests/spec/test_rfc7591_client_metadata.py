@@ -35,7 +35,7 @@ def test_defaults_are_filled_in_when_members_are_absent() -> None:
     assert metadata.sector == "thue.example"
     assert metadata.basis is Basis.CONSENT
     assert metadata.default_level is None
-    assert metadata.pkce_exempt_until is None
+    assert metadata.exemptions == {}
     assert metadata.names == {"vi": "Thuế điện tử", "en": "Personal e-tax"}
 
 
