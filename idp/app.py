@@ -19,6 +19,7 @@ from idp.core.limits import limiter
 from idp.core.settings import Settings
 from idp.keys.ring import SigningKeys
 from idp.oidc import views as oidc_views
+from idp.oidc.logout import views as logout_views
 from idp.ops import views as ops_views
 from idp.sso import views as sso_views
 from idp.sso.services import Services
@@ -62,7 +63,7 @@ def create_app(chosen: Settings | None = None) -> Flask:
     web.install(
         app, chosen, machine_paths=oidc_views.MACHINE_PATHS | ops_views.PATHS, machine_error=oidc_views.machine_error
     )
-    for blueprint in (oidc_views.blueprint, sso_views.blueprint, ops_views.blueprint):
+    for blueprint in (oidc_views.blueprint, logout_views.blueprint, sso_views.blueprint, ops_views.blueprint):
         app.register_blueprint(blueprint)
     if chosen.proxy_hops:
         app.wsgi_app = ProxyFix(  # type: ignore[method-assign]

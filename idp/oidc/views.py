@@ -15,7 +15,7 @@ from idp.core.errors import Entry, Failure, ProtocolFailure
 from idp.core.parameters import Parameters
 from idp.core.settings import Settings
 from idp.core.web import form_parameters, json_answer, query_parameters, render, see_other
-from idp.oidc import authorize, checks, discovery, introspection, logout, token, userinfo
+from idp.oidc import authorize, checks, discovery, introspection, token, userinfo
 from idp.oidc.caller import Caller
 from idp.oidc.responses import describe, error_location
 from idp.sso import interaction
@@ -197,76 +197,6 @@ def configuration() -> Response:
 def _metadata(settings: Settings) -> tuple[bytes, str]:
     body = json.dumps(discovery.document(settings), indent=1).encode()
     return body, f'"{hashlib.sha256(body).hexdigest()[:32]}"'
-
-
-# --- logout -----------------------------------------------------------------------------------------------------
-
-
-@blueprint.route("/logout", methods=["GET", "POST"])
-def logout_endpoint() -> Response:
-    """Take a logout request, by GET or POST (RP-Initiated Logout 1.0, 2), and ask the citizen to confirm it."""
-    provider = services()
-    parameters = form_parameters() if request.method == "POST" else query_parameters()
-    checked = logout.check(parameters, provider=provider)
-    web.prefer_languages(checked.ui_locales)
-    sealed = logout.seal(checked, provider.keyring)
-    if request.method == "POST":
-        # A cross-site post carries no SameSite=Lax cookie; the redirect to our own page will.
-        return see_other(f"/logout?{logout.RESUMED}={sealed}")
-    secret = _session_secret(provider)
-    session_id = logout.open_session(secret, provider=provider)
-    if session_id is None:
-        return _signed_out(checked, [])
-    return render(
-        "oidc/logout.html",
-        form_action=web.origin_of(checked.address) if checked.address else None,
-        action="/logout/confirm",
-        csrf=logout.form_token(sealed, secret, provider.keyring),
-        hidden={logout.RESUMED: sealed},
-        agencies=logout.agencies_reached(session_id, provider=provider, language=web.current_language()),
-        stay_url=checked.client.client_uri if checked.client else None,
-    )
-
-
-@blueprint.post("/logout/confirm")
-def confirm_logout() -> Response:
-    """End the session and go back to the portal, or say that it has ended."""
-    provider = services()
-    secret = _session_secret(provider)
-    form = form_parameters()
-    if logout.RESUMED not in form:
-        raise Failure(errors.FORM_EXPIRED)
-    checked = logout.check(form, provider=provider)
-    web.prefer_languages(checked.ui_locales)
-    session_id = logout.open_session(secret, provider=provider)
-    if session_id is None:
-        # A second click, or a reload: there is nothing left to end, nor a cookie to drop.
-        return _signed_out(checked, [])
-    if web.is_from_elsewhere() or not logout.is_confirmed(form, secret, provider.keyring):
-        raise Failure(errors.FORM_EXPIRED)
-    agencies = logout.agencies_reached(session_id, provider=provider, language=web.current_language())
-    logout.end(session_id)
-    response = _signed_out(checked, agencies)
-    web.drop_cookie(response, SESSION_COOKIE, provider.settings)
-    return response
-
-
-@blueprint.get("/logout/confirm")
-def confirm_logout_by_address() -> Response:
-    """Somebody typed the address or changed the language of the last page: start from the question."""
-    return see_other("/logout")
-
-
-def _signed_out(checked: logout.LogoutRequest, agencies: list[str]) -> Response:
-    if checked.location is not None:
-        return see_other(checked.location)
-    client = checked.client
-    return render(
-        "oidc/signed_out.html",
-        agencies=agencies,
-        continue_url=client.client_uri if client else None,
-        agency=client.name(web.current_language()) if client else None,
-    )
 
 
 # --- the front door ---------------------------------------------------------------------------------------------

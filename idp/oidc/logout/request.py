@@ -98,7 +98,7 @@ def _unseal(sealed: str, provider: Services) -> LogoutRequest:
 
 def _client_of_hint(hint: str, client_id: str | None, provider: Services) -> Client:
     try:
-        claims = provider.signing_keys.verify(hint, allow_expired=True)
+        claims = provider.signing_keys.verify(hint, typ="JWT", allow_expired=True)
     except TokenRefused:
         raise Failure(errors.LOGOUT_REFUSED) from None
     audience = claims.get("aud")
