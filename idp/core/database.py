@@ -160,8 +160,8 @@ class Query:
     """One statement of the hot path in the SQL both databases share.
 
     Parameters are written `:name`. `{now}` stands for the database's clock and `{after_NAME}` for that clock plus
-    the seconds in parameter `:NAME` (in a `Change` also `{after_first_COLUMN}`); the database, not the worker,
-    decides when one-time things expire.
+    the seconds in parameter `:NAME` (in a `Change` also `{after_first_COLUMN}`), `{ago_COLUMN}` for it less the seconds
+    in a column of the row; the database, not the worker, decides when one-time things expire.
     """
 
     sql: str
@@ -210,13 +210,16 @@ class _SqliteColumns:
 
 
 class _Clock(dict[str, Any]):
-    """Answers `{after_NAME}` with the dialect's expression, for a parameter or (`first_COLUMN`) a returned column."""
+    """Answers `{after_NAME}` with the dialect's expression, for a parameter or (`first_COLUMN`) a returned column, and
+    `{ago_COLUMN}`."""
 
     def __init__(self, known: Mapping[str, Any], after: str) -> None:
         super().__init__(known)
         self._after = after
 
     def __missing__(self, name: str) -> str:
+        if name.startswith("ago_"):
+            return self._after.replace("SECONDS", f"(-{name.removeprefix('ago_')})")
         if not name.startswith("after_"):
             raise KeyError(name)
         seconds = name.removeprefix("after_")
@@ -358,7 +361,7 @@ class SqliteHotPath:
         rendered = self._sql.get(sql)
         if rendered is None:
             now = "strftime('%Y-%m-%d %H:%M:%f000', 'now')"
-            after = "strftime('%Y-%m-%d %H:%M:%f000', 'now', '+' || SECONDS || ' seconds')"
+            after = "strftime('%Y-%m-%d %H:%M:%f000', 'now', SECONDS || ' seconds')"
             known = {"now": now, "first": _SqliteColumns(), "from_first": "", "if_first": "1 = 1"}
             clock = _Clock(known, after)
             rendered = self._sql[sql] = sql.format_map(clock)
