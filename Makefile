@@ -28,7 +28,7 @@ help: ## Show what each target does.
 demo: .venv/.runtime ## Start the provider and two portals on this machine, with invented citizens; Ctrl-C ends all.
 	@exec $(BIN)/python -m idp.cli demo
 
-test: .venv/.dev ## Run every check and test, on SQLite, PostgreSQL, Valkey, a real browser and Apache.
+test: .venv/.dev ## Run every check and test, on SQLite, PostgreSQL, Valkey, a browser, Apache and Node.
 	@bash tests/system_packages.sh
 	@$(MAKE) check
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
@@ -58,7 +58,8 @@ lock: .venv/.dev ## Choose the newest versions within the ranges of setup.cfg an
 	done
 
 clean: ## Remove what setting up and testing made; the demo's data in var/ stay.
-	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage*
+	rm -rf .venv build dist *.egg-info tests/parties/node_modules .pytest_cache .mypy_cache .ruff_cache \
+	    .import_linter_cache .hypothesis .coverage*
 	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
 
 .venv/.path:

@@ -98,3 +98,24 @@ def test_missing_system_packages_are_named_when_they_cannot_be_installed(
     )
     assert "TESTS WILL BE LEFT OUT: this machine lacks chromium" in done.stderr
     assert done.returncode == status
+
+
+def test_npm_packages_are_named_when_they_cannot_be_installed(tmp_path: Path) -> None:
+    (tmp_path / "parties").mkdir()
+    for name in ("system_packages.sh", "parties/package-lock.json"):
+        shutil.copy(ROOT / "tests" / name, tmp_path / name)
+    commands = tmp_path / "bin"
+    commands.mkdir()
+    for name, line in (("npm", "exit 1"), ("node", ""), ("chromium", ""), ("id", "echo 1000"), ("sudo", "exit 1")):
+        (commands / name).write_text(f"#!/bin/sh\n{line}\n")
+        (commands / name).chmod(0o755)
+    done = subprocess.run(
+        ["/bin/bash", str(tmp_path / "system_packages.sh")],
+        env={"PATH": f"{commands}:/usr/bin:/bin", "LIENKET_NO_LEFT_OUT": "0"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+    assert "TESTS WILL BE LEFT OUT: npm could not install" in done.stderr
+    assert done.returncode == 0

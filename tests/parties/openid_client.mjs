@@ -1,0 +1,79 @@
+// A portal made with openid-client 6. docs/connect-an-agency.md shows parts of it, word for word.
+import { serve } from './portal.mjs'
+import * as client from 'openid-client'
+import { importJWK } from 'jose'
+
+const authentications = {
+  client_secret_basic: ({ client_secret }) => client.ClientSecretBasic(client_secret),
+  client_secret_post: ({ client_secret }) => client.ClientSecretPost(client_secret),
+  private_key_jwt: (_, key) => client.PrivateKeyJwt(key),
+}
+
+serve(async (issuer, { client_id, method, jwk, redirect_uri, post_logout_redirect_uri, scope, metadata, uses = [], ...registered }) => {
+  const key = jwk && { key: await importJWK(jwk), kid: jwk.kid }
+  const authentication = authentications[method](registered, key)
+  const config = await client.discovery(new URL(issuer), client_id, metadata, authentication, {
+    execute: [client.allowInsecureRequests], // the sandbox speaks http on loopback; leave this out elsewhere
+  })
+  if (uses.includes('jarm')) client.useJwtResponseMode(config)
+  if (uses.includes('encryption')) client.enableDecryptingResponses(config, ['A256GCM'], await decryptionKey(registered))
+  const DPoP = uses.includes('dpop') ? client.getDPoPHandle(config, await client.randomDPoPKeyPair('ES256')) : undefined
+
+  return {
+    async begin(query) {
+      const verifier = client.randomPKCECodeVerifier()
+      const state = client.randomState()
+      const nonce = client.randomNonce()
+      const parameters = {
+        redirect_uri,
+        scope,
+        state,
+        nonce,
+        code_challenge: await client.calculatePKCECodeChallenge(verifier),
+        code_challenge_method: 'S256',
+        ...query,
+      }
+      const kept = { verifier, state, nonce, maxAge: query.max_age && Number(query.max_age) }
+      if (uses.includes('jar') && uses.includes('par')) {
+        const { searchParams } = await client.buildAuthorizationUrlWithJAR(config, parameters, key)
+        return { ...kept, location: await client.buildAuthorizationUrlWithPAR(config, searchParams, { DPoP }) }
+      }
+      if (uses.includes('jar')) {
+        return { ...kept, location: await client.buildAuthorizationUrlWithJAR(config, parameters, key) }
+      }
+      if (uses.includes('par')) {
+        return { ...kept, location: await client.buildAuthorizationUrlWithPAR(config, parameters, { DPoP }) }
+      }
+      return { ...kept, location: client.buildAuthorizationUrl(config, parameters) }
+    },
+
+    async finish(arrived, { verifier, state, nonce, maxAge }) {
+      const tokens = await client.authorizationCodeGrant(
+        config,
+        arrived,
+        { pkceCodeVerifier: verifier, expectedState: state, expectedNonce: nonce, maxAge, idTokenExpected: true },
+        undefined,
+        { DPoP },
+      )
+      return { ...tokens, claims: tokens.claims() }
+    },
+
+    signOut: ({ id_token }, state) =>
+      client.buildEndSessionUrl(config, { id_token_hint: id_token, post_logout_redirect_uri, state }),
+
+    userinfo: ({ access_token, claims }) => client.fetchUserInfo(config, access_token, claims.sub, { DPoP }),
+
+    async refresh({ refresh_token }) {
+      const tokens = await client.refreshTokenGrant(config, refresh_token, undefined, { DPoP })
+      return { tokens: { ...tokens, claims: tokens.claims() } }
+    },
+
+    introspect: (tokens, { token = 'access_token' }) => client.tokenIntrospection(config, tokens[token]),
+
+    revoke: (tokens, { token = 'access_token' }) => client.tokenRevocation(config, tokens[token]),
+  }
+})
+
+async function decryptionKey({ encryption_jwk: jwk }) {
+  return { key: await importJWK(jwk, jwk.alg), alg: jwk.alg, kid: jwk.kid }
+}

@@ -1,0 +1,172 @@
+"""A provider on loopback and the portals around it, each a process, made of the commands an operator uses."""
+
+import contextlib
+import json
+import shutil
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from joserfc.jwk import ECKey
+
+from idp.sandbox.persona import Persona, Standing
+from idp.sandbox.personas import personas
+from tests.journeys.stage import Running, done, operate
+from tests.parties.walker import Walker
+from tests.services import free_port, left_out
+
+PARTIES = Path(__file__).parent
+SCOPE = "openid name email"
+
+
+@dataclass(frozen=True)
+class Client:
+    """One registration: how it proves itself, what its library uses, and what its document and configuration add."""
+
+    name: str
+    method: str = "client_secret_basic"
+    uses: Sequence[str] = ()
+    members: Mapping[str, Any] = field(default_factory=dict)
+    configuration: Mapping[str, Any] = field(default_factory=dict)
+    scope: str = SCOPE
+    # How its redirect URI ends where the library decides that.
+    callback: str = "callback"
+
+
+@dataclass
+class Sandbox:
+    """A running provider and the invented people who have not signed in yet."""
+
+    issuer: str
+    settings: dict[str, str]
+    directory: Path
+    people: list[Persona]
+
+    def walker(self) -> Walker:
+        """Return a citizen nobody else uses, with a browser that has never been here."""
+        return Walker(self.people.pop())
+
+    def register(self, party: str, origin: str, clients: Sequence[Client]) -> dict[str, Any]:
+        """Apply the documents of a party's clients as an operator would; return the party's configuration."""
+        documents, configurations = [], {}
+        for client in clients:
+            base = f"{origin}/{client.name}"
+            client_id = f"{party}-{client.name}"
+            ours: dict[str, Any] = {
+                "client_id": client_id,
+                "method": client.method,
+                "scope": client.scope,
+                "redirect_uri": f"{base}/{client.callback}",
+                "post_logout_redirect_uri": f"{base}/signed-out",
+                "uses": list(client.uses),
+            }
+            document = {
+                "client_id": client_id,
+                "agency": {"slug": party, "name": {"vi": f"Cơ quan {party}", "en": f"Agency of {party}"}},
+                "client_name": f"Cổng {party} {client.name}",
+                "client_name#en": f"{party} {client.name}",
+                "client_uri": f"{origin}/",
+                "redirect_uris": [ours["redirect_uri"]],
+                "post_logout_redirect_uris": [ours["post_logout_redirect_uri"]],
+                "scope": client.scope,
+                "purposes": {word: {"vi": "Để thử.", "en": "To try it."} for word in client.scope.split()[1:]},
+                "basis": "consent",
+                "token_endpoint_auth_method": client.method,
+            }
+            if client.method == "private_key_jwt":
+                key = ECKey.generate_key(
+                    "P-256", {"kid": f"{client.name}-1", "use": "sig", "alg": "ES256"}, private=True
+                )
+                ours["jwk"] = key.as_dict(private=True)
+                document["jwks"] = {"keys": [key.as_dict(private=False)]}
+            elif client.method.startswith("client_secret"):
+                # Letters that the header's form encoding changes (RFC 6749, 2.3.1).
+                ours["client_secret"] = document["client_secret"] = f"secret+of/{client_id}%&=for:the-tests"
+            documents.append(document | client.members)
+            configurations[client.name] = ours | client.configuration
+        file = self.directory / f"{party}-documents.json"
+        file.write_text(json.dumps(documents), "utf-8")
+        done(operate("clients", "apply", str(file), settings=self.settings))
+        return {"issuer": self.issuer, "origin": origin, "clients": configurations}
+
+    @contextlib.contextmanager
+    def party(self, name: str, command: Sequence[str], clients: Sequence[Client]) -> Iterator["Party"]:
+        """Register a party's clients, start it with its configuration's path as last argument, and yield it."""
+        port = free_port()
+        origin = f"http://127.0.0.1:{port}"
+        configuration = self.register(name, origin, clients)
+        file = self.directory / f"{name}.json"
+        file.write_text(json.dumps(configuration), "utf-8")
+        server = Running([*command, str(file)], log=self.directory / f"{name}.log")
+        try:
+            server.until_it_answers(port)
+            yield Party(self, origin, configuration)
+        finally:
+            server.end()
+
+
+@dataclass(frozen=True)
+class Party:
+    """A running party: many clients under one origin, each with the addresses of one portal."""
+
+    sandbox: Sandbox
+    origin: str
+    configuration: Mapping[str, Any]
+
+    def address(self, client: str, act: str, **parameters: str) -> str:
+        """Return the address of one act of one client's portal."""
+        query = "&".join(f"{name}={value}" for name, value in parameters.items())
+        return f"{self.origin}/{client}/{act}" + (f"?{query}" if query else "")
+
+    def sign_in(self, walker: Walker, client: str, **parameters: str) -> dict[str, Any]:
+        """Walk from the portal's sign-in to its own page; the parameters go into the authorization request."""
+        return walker.walk(self.address(client, "signin", **parameters))
+
+    def act(self, walker: Walker, client: str, act: str, **parameters: str) -> dict[str, Any]:
+        """Let the portal do something for the citizen who is signed in there."""
+        return walker.walk(self.address(client, act, **parameters))
+
+
+def node() -> str:
+    """Return the path of Node with the parties' packages beside it; leave the test out without them."""
+    found = shutil.which("node") or shutil.which("nodejs")
+    if found is None:
+        left_out("there is no Node on this machine: apt-get install nodejs npm")
+    if not (PARTIES / "node_modules" / ".lienket-installed").exists():
+        left_out("the parties' npm packages are missing: bash tests/system_packages.sh")
+    return found
+
+
+@contextlib.contextmanager
+def sandbox(directory: Path, *, database_url: str, settings: Mapping[str, str] | None = None) -> Iterator[Sandbox]:
+    """Yield a running provider without portals; its process has ended afterwards."""
+    port = free_port()
+    issuer = f"http://127.0.0.1:{port}"
+    chosen = {
+        "IDP_PROFILE": "sandbox",
+        "IDP_ISSUER": issuer,
+        "IDP_DATABASE_URL": database_url,
+        "IDP_SECRETS_DIR": str(directory / "secrets"),
+        **(settings or {}),
+    }
+    done(operate("secrets", "init", settings=chosen))
+    done(operate("db", "upgrade", settings=chosen))
+    people = [
+        person
+        for person in personas(3, 150)
+        if person.standing is Standing.CURRENT and person.level == "loa2" and person.totp_secret
+    ]
+    (directory / "people.json").write_text(json.dumps([person.document() for person in people]), "utf-8")
+    done(operate("citizens", "import", str(directory / "people.json"), settings=chosen))
+    server = Running(
+        [sys.executable, "-m", "idp.cli", "serve", "--port", str(port), "--workers", "1"],
+        log=directory / "provider.log",
+        settings=chosen,
+    )
+    try:
+        server.until_it_answers(port)
+        yield Sandbox(issuer, chosen, directory, people)
+    finally:
+        server.end()

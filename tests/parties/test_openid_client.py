@@ -1,0 +1,79 @@
+"""openid-client 6 (Node) signs citizens in: each act a portal of today uses, checked by the library itself."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.parties.sandbox import PARTIES, Client, Party, Sandbox, node
+from tests.parties.walker import Walker
+
+CLIENTS = (
+    Client("basic"),
+    Client("post", "client_secret_post", members={"id_token_signed_response_alg": "RS256"}),
+    Client("key", "private_key_jwt"),
+    Client("impostor", configuration={"client_secret": "not the secret of this client"}),
+)
+
+
+@pytest.fixture(scope="module")
+def portals(town: Sandbox) -> Iterator[Party]:
+    """Yield the portals made with openid-client."""
+    with town.party("openid-client", [node(), str(PARTIES / "openid_client.mjs")], CLIENTS) as running:
+        yield running
+
+
+@pytest.mark.parametrize("client", ["basic", "post", "key"])
+def test_citizen_signs_in_and_out_when_the_client_proves_itself(portals: Party, walker: Walker, client: str) -> None:
+    arrived = portals.sign_in(walker, client, acr_values="loa2")
+    assert arrived["signed_in"], arrived
+    assert walker.seen == {"login-form", "totp-form", "consent-form"}
+    assert arrived["claims"]["acr"] == "loa2"
+    assert arrived["token_type"] == "bearer"
+    person = portals.act(walker, client, "userinfo")
+    assert person["sub"] == arrived["claims"]["sub"]
+    assert person["name"] == walker.person.full_name
+    assert portals.act(walker, client, "introspect")["active"] is True
+
+    out = portals.act(walker, client, "signout")
+    assert out == {"status": 200, "signed_out": True, "state_is_mine": True}
+    refused = portals.sign_in(walker, client, prompt="none")
+    assert (refused["status"], refused["error"]) == (502, "login_required")
+
+
+def test_portal_steps_up_when_it_needs_a_higher_level(portals: Party, walker: Walker) -> None:
+    assert portals.sign_in(walker, "basic")["claims"]["acr"] == "loa1"
+    walker.seen.clear()
+    stepped = portals.sign_in(walker, "basic", acr_values="loa2")
+    assert walker.seen == {"totp-form"}
+    assert stepped["claims"]["acr"] == "loa2"
+
+
+def test_portal_gets_a_fresh_sign_in_when_it_says_how_old_it_may_be(portals: Party, walker: Walker) -> None:
+    first = portals.sign_in(walker, "key", max_age="600")
+    walker.seen.clear()
+    second = portals.sign_in(walker, "key", max_age="600")
+    assert walker.seen == set()
+    assert second["claims"]["auth_time"] == first["claims"]["auth_time"]
+    third = portals.sign_in(walker, "key", max_age="0")
+    assert walker.seen == {"login-form"}
+    assert third["claims"]["auth_time"] >= first["claims"]["auth_time"]
+
+
+def test_second_portal_asks_nothing_typed_when_the_citizen_is_signed_in(portals: Party, walker: Walker) -> None:
+    first = portals.sign_in(walker, "basic")
+    walker.seen.clear()
+    second = portals.sign_in(walker, "post")
+    assert walker.seen == {"consent-form"}
+    assert second["claims"]["sub"] == first["claims"]["sub"]
+
+
+def test_portal_is_told_when_its_secret_is_wrong(portals: Party, walker: Walker) -> None:
+    refused = portals.sign_in(walker, "impostor")
+    assert refused["code"] == "OAUTH_WWW_AUTHENTICATE_CHALLENGE"
+    assert [challenge["scheme"] for challenge in refused["challenges"]] == ["basic"]
+
+
+def test_portal_is_told_when_the_citizen_turns_back(portals: Party, walker: Walker) -> None:
+    walker.open(portals.address("basic", "signin"))
+    walker.submit("cancel")
+    assert walker.answer.json()["error"] == "access_denied"
