@@ -275,12 +275,18 @@ def check_request(draft: Draft) -> AuthorizationRequest:
     """Return the request once every check has passed. Raises ProtocolFailure."""
     for check in PORTAL_CHECKS:
         check(draft)
+    return request_of(draft)
+
+
+def request_of(draft: Draft) -> AuthorizationRequest:
+    """Return the request that a draft has come to; what no check looked at is as if it had not been asked."""
     parameters = draft.parameters
     allowed = frozenset(claims_of(draft.client.scopes))
     userinfo = frozenset(claims_of(draft.scopes)) | (draft.requested_claims.get("userinfo", {}).keys() & allowed)
     return AuthorizationRequest(
         client_id=draft.client.client_id,
-        redirect_uri=parameters["redirect_uri"],
+        # Absent where the answer is asked for by another device (oidc.decoupled); else proven by `check_client`.
+        redirect_uri=parameters.get("redirect_uri", ""),
         scopes=draft.scopes,
         claims=tuple(sorted(userinfo)),
         id_token_claims=tuple(sorted(draft.requested_claims.get("id_token", {}).keys() & allowed)),
