@@ -16,6 +16,7 @@ from idp.core import logging as core_logging
 from idp.core.database import db, driver_url, engine_options, hot_path, prepare_engine
 from idp.core.keyring import Purpose
 from idp.core.limits import limiter
+from idp.core.outbound import Outbound
 from idp.core.settings import Settings
 from idp.keys.ring import SigningKeys
 from idp.oidc import views as oidc_views
@@ -83,6 +84,9 @@ def _services(chosen: Settings) -> Services:
         signing_keys=SigningKeys(path, keys),
         registry=registry(chosen.registry, keyring=keys),
         limiter=limiter(path, chosen.valkey_url, secret=keys.key(Purpose.LOG).material),
+        outbound=Outbound(
+            is_sandbox=chosen.is_sandbox, private_hosts=chosen.private_hosts, ca_file=chosen.outbound_ca_file
+        ),
     )
 
 

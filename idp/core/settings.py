@@ -27,6 +27,14 @@ class Profile(StrEnum):
     PRODUCTION = "production"
 
 
+class Registers(StrEnum):
+    """Who may register a client at the registration endpoint: nobody, holders of an initial access token, everybody."""
+
+    OFF = "off"
+    TOKEN = "token"  # noqa: S105 (a word of the setting)
+    OPEN = "open"
+
+
 class SettingsRefused(Exception):
     """The settings cannot be used; `problems` holds one line per problem, each naming its setting and source."""
 
@@ -92,6 +100,15 @@ class Settings(BaseModel):
     token_lifetime_high: int = Field(
         60, ge=10, le=3_600, description="Life in seconds of access and ID tokens when loa2 or more was proven."
     )
+    refresh_idle: Seconds = Field(
+        604_800, description="Seconds after which a refresh token that nobody used stops working."
+    )
+    refresh_absolute: Seconds = Field(
+        2_592_000, description="Seconds after the citizen's agreement when refreshing ends for good."
+    )
+    pushed_lifetime: int = Field(
+        60, ge=5, le=600, description="Seconds a pushed authorization request can be brought to the browser."
+    )
     hash_workers: int = Field(
         0, ge=0, description="Passwords one worker process hashes at once; 0: one less than the cores, at least 1."
     )
@@ -103,6 +120,23 @@ class Settings(BaseModel):
     )
     proxy_hops: int = Field(
         0, ge=0, le=1, description="1 when one trusted proxy stands in front and sets X-Forwarded-For and -Proto."
+    )
+    registration: str = Field(
+        "",
+        description="Who may register a client at `/register` (RFC 7591): `off`, `token` (who was given an initial "
+        "access token by `idp clients invite`) or `open` (everybody; sandbox only). Empty: `open` in the sandbox, "
+        "`off` in production.",
+        pattern="^(|off|token|open)$",
+    )
+    outbound_ca_file: Path | None = Field(
+        None,
+        description="PEM file of certificate authorities trusted besides the system's for requests to clients' "
+        "addresses (`jwks_uri`, logout, logos).",
+    )
+    outbound_allow: str = Field(
+        "",
+        description="Host names, commas between them, that clients' addresses may name although they resolve to "
+        "private addresses: those of the government's own network. All others must be public.",
     )
     log_level: str = Field("INFO", description="Least level that is logged.", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
 
@@ -120,8 +154,12 @@ class Settings(BaseModel):
                 raise ValueError("issuer: production needs https")
             if os.environ.get("AUTHLIB_INSECURE_TRANSPORT"):
                 raise ValueError("profile: production refuses to start while AUTHLIB_INSECURE_TRANSPORT is set")
+            if self.registration == "open":
+                raise ValueError("registration: production registers clients with a token only; use token or off")
         elif parts.scheme == "http" and parts.hostname not in ("127.0.0.1", "localhost", "::1"):
             raise ValueError("issuer: http is allowed on loopback only; use https")
+        if self.outbound_ca_file is not None and not self.outbound_ca_file.is_file():
+            raise ValueError("outbound_ca_file: is not a file that can be read")
         if not self.database_url.startswith(("sqlite:///", "postgresql://", "postgresql+psycopg://")):
             raise ValueError("database_url: needs sqlite:///PATH or postgresql://...")
         return self
@@ -130,6 +168,16 @@ class Settings(BaseModel):
     def is_sandbox(self) -> bool:
         """Tell whether invented citizens, test numbers and loopback http are allowed."""
         return self.profile is Profile.SANDBOX
+
+    @property
+    def registers_clients(self) -> Registers:
+        """Return who may register a client at the registration endpoint."""
+        return Registers(self.registration or (Registers.OPEN if self.is_sandbox else Registers.OFF))
+
+    @property
+    def private_hosts(self) -> frozenset[str]:
+        """Return the names that clients' addresses may have although they lead into a private network."""
+        return frozenset(name.strip().lower() for name in self.outbound_allow.split(",") if name.strip())
 
     @property
     def is_https(self) -> bool:

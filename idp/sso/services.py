@@ -9,6 +9,7 @@ from idp.core import web
 from idp.core.database import HotPath
 from idp.core.keyring import Keyring
 from idp.core.limits import Limiter
+from idp.core.outbound import Outbound
 from idp.core.settings import Settings
 from idp.keys.ring import SigningKeys
 
@@ -24,6 +25,7 @@ class Services:
     signing_keys: SigningKeys
     registry: PopulationRegistry
     limiter: Limiter
+    outbound: Outbound
 
 
 def services() -> Services:
