@@ -25,6 +25,9 @@ class Event(StrEnum):
     CONSENT_REFUSED = "sso:consent:refused"
     NOTICE_SHOWN = "sso:notice:shown"
     SIGN_IN_ABANDONED = "sso:interaction:abandoned"
+    DEVICE_CONFIRMED = "sso:device:confirmed"
+    DECOUPLED_ASKED = "oidc:decoupled:asked"
+    DECOUPLED_DENIED = "oidc:decoupled:denied"
     CODE_ISSUED = "oidc:code:issued"
     CODE_REPLAYED = "oidc:code:replayed"
     TOKEN_ISSUED = "oidc:token:issued"  # noqa: S105

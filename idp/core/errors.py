@@ -60,6 +60,9 @@ LEVEL_UNREACHABLE = Entry(
 )
 FLOW_FINISHED = Entry("ID-007", 400)
 FORM_EXPIRED = Entry("ID-008", 400)
+REQUEST_ANSWERED = Entry("ID-101", 400)
+REQUEST_EXPIRED = Entry("ID-102", 400)
+REQUEST_OF_ANOTHER = Entry("ID-103", 403)
 
 # --- pages: operations ---
 INTERNAL = Entry("OP-001", 500, "server_error", "The provider failed; quote the reference")
@@ -97,6 +100,25 @@ CONSENT_REQUIRED = _request("PR-121", "consent_required", "The citizen must agre
 INTERACTION_REQUIRED = _request("PR-122", "interaction_required", "A page must be shown and prompt=none forbids it")
 SELECTION_REQUIRED = _request("PR-123", "account_selection_required", "The citizen must choose an account")
 DENIED = _request("PR-124", "access_denied", "The citizen declined")
+
+# --- requests approved on another device (RFC 8628; CIBA 1.0) ---
+POLL_PENDING = _request("PR-601", "authorization_pending", "The citizen has not answered yet")
+POLL_TOO_SOON = _request("PR-602", "slow_down", "Wait five seconds longer between two polls from now on")
+POLL_EXPIRED = _request("PR-603", "expired_token", "The time to answer is over; ask again")
+POLL_DENIED = _request("PR-604", "access_denied", "The citizen declined, or signed out before this request")
+DEVICE_CODE_MISSING = _request("PR-605", "invalid_request", "device_code is missing")
+DEVICE_CODE_REFUSED = _request("PR-606", "invalid_grant", "The device_code is unknown, or was issued to another client")
+AUTH_REQ_ID_MISSING = _request("PR-607", "invalid_request", "auth_req_id is missing")
+AUTH_REQ_ID_REFUSED = _request("PR-608", "invalid_grant", "The auth_req_id is unknown, or was issued to another client")
+HINTS_NOT_ONE = _request("PR-609", "invalid_request", "Exactly one of login_hint and id_token_hint must be given")
+HINT_TOKEN_UNSUPPORTED = _request("PR-610", "invalid_request", "login_hint_token is not supported")
+BINDING_MESSAGE_INVALID = _request(
+    "PR-611", "invalid_binding_message", "binding_message must be 1 to 20 Latin letters, digits, spaces or - . : / #"
+)
+EXPIRY_INVALID = _request("PR-612", "invalid_request", "requested_expiry must be a positive whole number of seconds")
+USER_CODE_UNSUPPORTED = _request("PR-613", "invalid_request", "user_code is not supported")
+NOTIFICATION_UNSUPPORTED = _request("PR-614", "invalid_request", "Only poll mode is supported: send no notification token")
+DECOUPLED_THROTTLED = Entry("PR-615", 429, "temporarily_unavailable", "Too many requests of this client; wait a minute")
 
 # --- token, userinfo and other endpoints for machines ---
 FORM_INVALID = _request("PR-201", "invalid_request", "The request must be a single well-formed form in the body")
