@@ -100,7 +100,7 @@ def write_open_list(reasons: dict[str, str]) -> None:
     """Write the open list anew; the most it may ever hold is what it holds now."""
     lines = [
         "# What no test holds yet, by reason. It only shrinks: `python -m tests.spec.checklist` takes out what a test",
-        "# holds now and lowers the number. A new line needs a reason that the reader of docs/specifications.md accepts.",
+        "# holds now and lowers the number. A new line needs a reason for the reader of docs/specifications.md.",
         f"at_most = {len(reasons)}",
         "",
         "[reason]",
