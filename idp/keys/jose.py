@@ -14,18 +14,28 @@ from typing import Any
 
 from joserfc import jws
 from joserfc.errors import JoseError
-from joserfc.jwk import ECKey, RSAKey
+from joserfc.jwk import ECKey, OKPKey, RSAKey
+from joserfc.util import urlsafe_b64decode
 
 MAX_TOKEN_BYTES = 16_384
+# Enough for an RSA key of 4096 bits inside.
+MAX_HEADER_BYTES = 2_048
 MAX_KID_LENGTH = 200
 
 # What we sign with, and what clients may sign with. HMAC and `none` are absent by choice: a public key must never
-# be usable as a shared secret (RFC 8725, 2.1).
-SIGNING_ALGORITHMS = ("RS256", "ES256")
-CLIENT_ALGORITHMS = ("ES256", "PS256", "RS256")
+# be usable as a shared secret (RFC 8725, 2.1). The two names of Ed25519 mean the same (RFC 9864, 4.1.2): FAPI 2.0
+# says EdDSA, newer libraries Ed25519.
+SIGNING_ALGORITHMS = ("RS256", "ES256", "PS256")
+FAPI_ALGORITHMS = ("ES256", "PS256", "Ed25519", "EdDSA")
+CLIENT_ALGORITHMS = (*FAPI_ALGORITHMS, "RS256")
 
 # Members that tell a verifier to fetch, embed or reinterpret (RFC 8725, 2.8 and 3.10; RFC 7797).
 _FORBIDDEN = frozenset({"crit", "zip", "b64", "jku", "jwk", "x5u", "x5c", "enc"})
+# joserfc warns at every use of the older name.
+_KNOWN_AS = {"EdDSA": "Ed25519"}
+_VERIFIERS = {
+    name: jws.JWSRegistry(algorithms=[name]).get_alg(name) for name in CLIENT_ALGORITHMS if name not in _KNOWN_AS
+}
 
 
 class TokenRefused(Exception):
@@ -34,11 +44,11 @@ class TokenRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class VerificationKey:
-    """One public key with the single algorithm it is used with."""
+    """One public key with the single algorithm it is used with; Ed25519 by that name."""
 
     kid: str | None
     algorithm: str
-    key: RSAKey | ECKey
+    key: RSAKey | ECKey | OKPKey
 
 
 def verify(
@@ -50,19 +60,11 @@ def verify(
     must match the header's without regard to case and to a leading `application/` (RFC 8725, 3.11).
     Raises TokenRefused.
     """
-    header = _header(compact)
-    algorithm = header.get("alg")
-    if algorithm not in algorithms or algorithm not in CLIENT_ALGORITHMS:
-        raise TokenRefused("the algorithm is not allowed")
-    if typ is not None and _media_type(header.get("typ")) != typ.lower():
+    header = read_header(compact)
+    algorithm = allowed(header, algorithms)
+    if typ is not None and media_type(header) != typ.lower():
         raise TokenRefused("the type is another one")
-    key = _pick(keys, algorithm, header.get("kid"))
-    registry = jws.JWSRegistry(algorithms=[algorithm], strict_check_header=False)
-    try:
-        payload = jws.deserialize_compact(compact, key.key, registry=registry).payload
-    except (JoseError, ValueError, TypeError) as error:
-        raise TokenRefused(f"the signature does not hold ({type(error).__name__})") from None
-    return _object(payload or b"", "the payload")
+    return claims_of(compact, _pick(keys, algorithm, header.get("kid")))
 
 
 def verify_with(
@@ -83,10 +85,9 @@ def verify_with(
 def unverified_subject(compact: str) -> str | None:
     """Return the `sub` a token claims, before anything about it is believed: only to find whose keys to try."""
     try:
-        _header(compact)
-        payload = compact.split(".")[1]
-        claims = _object(base64.b64decode(payload + "=" * (-len(payload) % 4), altchars=b"-_", validate=True), "it")
-    except (TokenRefused, ValueError, binascii.Error):
+        read_header(compact)
+        claims = _object(_segment(compact.split(".")[1], "the payload"), "the payload")
+    except TokenRefused:
         return None
     subject = claims.get("sub")
     return subject if isinstance(subject, str) else None
@@ -97,23 +98,88 @@ def verification_keys(jwk: Mapping[str, Any], algorithms: Collection[str]) -> tu
     kid = jwk.get("kid")
     if jwk.get("use", "sig") != "sig" or (kid is not None and not isinstance(kid, str)):
         return ()
-    key: RSAKey | ECKey
+    key: RSAKey | ECKey | OKPKey
     if jwk.get("kty") == "RSA":
-        key = RSAKey.import_key({"kty": "RSA", "n": jwk["n"], "e": jwk["e"]})
         fitting = {"RS256", "PS256"}
     elif jwk.get("kty") == "EC" and jwk.get("crv") == "P-256":
-        key = ECKey.import_key({"kty": "EC", "crv": "P-256", "x": jwk["x"], "y": jwk["y"]})
         fitting = {"ES256"}
+    elif jwk.get("kty") == "OKP" and jwk.get("crv") == "Ed25519":
+        fitting = {"Ed25519"}
     else:
         return ()
     if "alg" in jwk:
-        fitting &= {jwk["alg"]}
-    return tuple(VerificationKey(kid, algorithm, key) for algorithm in sorted(fitting & set(algorithms)))
+        fitting &= _canonical((jwk["alg"],))
+    fitting &= _canonical(algorithms)
+    if not fitting:
+        return ()
+    key = import_public(jwk)
+    return tuple(VerificationKey(kid, algorithm, key) for algorithm in sorted(fitting))
+
+
+def import_public(jwk: Mapping[str, Any]) -> RSAKey | ECKey | OKPKey:
+    """Return the public half of an RSA, EC or OKP key, by nothing but its numbers. Raises joserfc's errors."""
+    if jwk["kty"] == "RSA":
+        return RSAKey.import_key({"kty": "RSA", "n": jwk["n"], "e": jwk["e"]})
+    if jwk["kty"] == "EC":
+        return ECKey.import_key({"kty": "EC", "crv": jwk["crv"], "x": jwk["x"], "y": jwk["y"]})
+    return OKPKey.import_key({"kty": "OKP", "crv": jwk["crv"], "x": jwk["x"]})
 
 
 def at_hash(access_token: str) -> str:
-    """Return the left half of the token's SHA-256 in base64url (OpenID Connect Core 1.0, 3.1.3.6; RS256, ES256)."""
+    """Return the left half of the token's SHA-256 in base64url (OpenID Connect Core 1.0, 3.1.3.6).
+
+    The hash is the one of the ID token's algorithm, and all of SIGNING_ALGORITHMS have SHA-256.
+    """
     return base64.urlsafe_b64encode(hashlib.sha256(access_token.encode("ascii")).digest()[:16]).rstrip(b"=").decode()
+
+
+def read_header(compact: str, *, may_have: Collection[str] = ()) -> dict[str, Any]:
+    """Return the header of a compact JWS, judged by itself: size, shape, no forbidden member but `may_have`.
+
+    Raises TokenRefused.
+    """
+    if len(compact) > MAX_TOKEN_BYTES:
+        raise TokenRefused("the token is too large")
+    parts = compact.split(".")
+    if not compact.isascii() or len(parts) != 3 or not all(parts):  # noqa: PLR2004 (header, payload, signature)
+        raise TokenRefused("not a compact JWS")
+    if len(parts[0]) > MAX_HEADER_BYTES:
+        raise TokenRefused("the header is too large")
+    header = _object(_segment(parts[0], "the header"), "the header")
+    if not (_FORBIDDEN & header.keys()).issubset(may_have):
+        raise TokenRefused("the header has a member that is never allowed")
+    kid = header.get("kid")
+    if kid is not None and (not isinstance(kid, str) or len(kid) > MAX_KID_LENGTH):
+        raise TokenRefused("the kid is not a short text")
+    if not isinstance(header.get("alg"), str):
+        raise TokenRefused("the header has no alg")
+    return header
+
+
+def allowed(header: Mapping[str, Any], algorithms: Collection[str]) -> str:
+    """Return the algorithm a header names if it is one of `algorithms`, Ed25519 by that name. Raises TokenRefused."""
+    algorithm: str = _KNOWN_AS.get(header["alg"], header["alg"])
+    if algorithm not in _VERIFIERS or algorithm not in _canonical(algorithms):
+        raise TokenRefused("the algorithm is not allowed")
+    return algorithm
+
+
+def media_type(header: Mapping[str, Any]) -> str | None:
+    """Return the `typ` of a header in small letters, without a leading `application/` (RFC 7515, 4.1.9)."""
+    typ = header.get("typ")
+    return typ.lower().removeprefix("application/") if isinstance(typ, str) else None
+
+
+def claims_of(compact: str, key: VerificationKey) -> dict[str, Any]:
+    """Return the claims of `compact` if `key` signed it; its header was read before. Raises TokenRefused."""
+    signed, _, signature = compact.rpartition(".")
+    try:
+        is_right = _VERIFIERS[key.algorithm].verify(signed.encode(), _segment(signature, "the signature"), key.key)
+    except (JoseError, ValueError, TypeError) as error:
+        raise TokenRefused(f"the signature does not hold ({type(error).__name__})") from None
+    if not is_right:
+        raise TokenRefused("the signature does not hold")
+    return _object(_segment(signed.partition(".")[2], "the payload"), "the payload")
 
 
 def _pick(keys: Sequence[VerificationKey], algorithm: str, kid: object) -> VerificationKey:
@@ -123,25 +189,15 @@ def _pick(keys: Sequence[VerificationKey], algorithm: str, kid: object) -> Verif
     return fitting[0]
 
 
-def _header(compact: str) -> dict[str, Any]:
-    if len(compact) > MAX_TOKEN_BYTES:
-        raise TokenRefused("the token is too large")
-    parts = compact.split(".")
-    if not compact.isascii() or len(parts) != 3 or not all(parts):  # noqa: PLR2004 (header, payload, signature)
-        raise TokenRefused("not a compact JWS")
+def _canonical(algorithms: Collection[str]) -> set[str]:
+    return {_KNOWN_AS.get(name, name) for name in algorithms}
+
+
+def _segment(text: str, what: str) -> bytes:
     try:
-        raw = base64.b64decode(parts[0] + "=" * (-len(parts[0]) % 4), altchars=b"-_", validate=True)
+        return urlsafe_b64decode(text.encode())
     except (ValueError, binascii.Error):
-        raise TokenRefused("the header is not base64url") from None
-    header = _object(raw, "the header")
-    if not _FORBIDDEN.isdisjoint(header):
-        raise TokenRefused("the header has a member that is never allowed")
-    kid = header.get("kid")
-    if kid is not None and (not isinstance(kid, str) or len(kid) > MAX_KID_LENGTH):
-        raise TokenRefused("the kid is not a short text")
-    if not isinstance(header.get("alg"), str):
-        raise TokenRefused("the header has no alg")
-    return header
+        raise TokenRefused(f"{what} is not base64url") from None
 
 
 def _object(raw: bytes, what: str) -> dict[str, Any]:
@@ -164,7 +220,3 @@ def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_constant(name: str) -> Any:
     raise ValueError(name)
-
-
-def _media_type(typ: object) -> str | None:
-    return typ.lower().removeprefix("application/") if isinstance(typ, str) else None

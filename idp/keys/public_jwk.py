@@ -1,4 +1,4 @@
-"""Public keys that others give us: whether a JWK may be trusted to verify a client's signatures."""
+"""Public keys that others give us: whether a JWK may verify a client's signatures, or hide answers to it."""
 
 import base64
 from collections.abc import Collection, Mapping
@@ -6,6 +6,7 @@ from typing import Any
 
 from joserfc.errors import JoseError
 
+from idp.keys import encryption
 from idp.keys.jose import CLIENT_ALGORITHMS, MAX_KID_LENGTH, verification_keys
 
 _PRIVATE_MEMBERS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
@@ -21,24 +22,27 @@ class JwkRefused(Exception):
 def checked(jwk: Mapping[str, Any], algorithms: Collection[str] = CLIENT_ALGORITHMS) -> dict[str, str]:
     """Return the members of the public JWK `jwk` that we keep (RFC 7517; RFC 7518, 6). Raises JwkRefused.
 
-    Accepted are RSA keys of 2048 to 4096 bits with a usual exponent (RS256, PS256) and P-256 keys (ES256).
+    Accepted are RSA keys of 2048 to 4096 bits with a usual exponent (RS256, PS256, RSA-OAEP-256), P-256 keys (ES256,
+    ECDH-ES) and Ed25519 keys. A key must sign with one of `algorithms`, or be for encryption: by `use`, by `alg`.
     """
     if not _PRIVATE_MEMBERS.isdisjoint(jwk):
         raise JwkRefused("holds a private or shared key; send only the public half and make a new pair")
     if not isinstance(jwk.get("kid", ""), str) or len(jwk.get("kid", "")) > MAX_KID_LENGTH:
         raise JwkRefused(f"kid must be a text of at most {MAX_KID_LENGTH} characters")
-    if jwk.get("use", "sig") != "sig":
-        raise JwkRefused('use must be "sig"')
+    if jwk.get("use", "sig") not in ("sig", "enc"):
+        raise JwkRefused('use must be "sig" or "enc"')
     if jwk.get("kty") == "RSA":
         _check_rsa(jwk)
-    elif jwk.get("kty") != "EC" or jwk.get("crv") != "P-256":
-        raise JwkRefused("must be an RSA key or an EC key on P-256")
+    elif (jwk.get("kty"), jwk.get("crv")) not in (("EC", "P-256"), ("OKP", "Ed25519")):
+        raise JwkRefused("must be an RSA key, an EC key on P-256 or an Ed25519 key")
+    is_hiding = jwk.get("use") == "enc" or jwk.get("alg") in encryption.KEY_ALGORITHMS
     try:
-        usable = verification_keys(jwk, algorithms)
+        usable = encryption.is_for_encryption(jwk) if is_hiding else verification_keys(jwk, algorithms)
     except (JoseError, KeyError, TypeError, ValueError):
         raise JwkRefused("is not a valid public key") from None
     if not usable:
-        raise JwkRefused(f"alg must fit the key and be one of {', '.join(algorithms)}")
+        fitting = encryption.KEY_ALGORITHMS if is_hiding else algorithms
+        raise JwkRefused(f"alg must fit the key and be one of {', '.join(fitting)}")
     return {name: jwk[name] for name in _KEPT_MEMBERS if name in jwk}
 
 

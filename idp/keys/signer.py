@@ -61,7 +61,7 @@ def generate(algorithm: str) -> tuple[str, dict[str, Any]]:
     """
     native: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
     public: RSAKey | ECKey
-    if algorithm == "RS256":
+    if algorithm in ("RS256", "PS256"):
         native = rsa.generate_private_key(public_exponent=65_537, key_size=RSA_BITS)
         public = RSAKey.import_key(native.public_key())
     elif algorithm == "ES256":

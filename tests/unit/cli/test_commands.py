@@ -136,11 +136,11 @@ def test_nothing_is_applied_when_one_file_is_wrong(terminal: Terminal, tmp_path:
 
 def test_keys_are_made_and_listed_when_rotated(terminal: Terminal) -> None:
     listed = [line.split("\t")[1:3] for line in terminal.lines("keys", "list")]
-    assert sorted(listed) == [["ES256", "active"], ["RS256", "active"]]
+    assert sorted(listed) == [["ES256", "active"], ["PS256", "active"], ["RS256", "active"]]
     assert [line.split("\t")[2] for line in terminal.lines("keys", "rotate", "--algorithm", "ES256")] == ["pending"]
     assert terminal.lines("keys", "rotate", "--algorithm", "ES256") == ["no key changed"]
-    assert len(terminal.lines("keys", "list")) == 3
-    assert len(terminal.lines("keys", "rotate", "--emergency", "--algorithm", "ES256")) == 3
+    assert len(terminal.lines("keys", "list")) == 4
+    assert len(terminal.lines("keys", "rotate", "--emergency", "--algorithm", "ES256")) == 4
     assert terminal.lines("housekeeping") == ["no key changed"]
 
 

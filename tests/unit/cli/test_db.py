@@ -80,6 +80,7 @@ def test_all_upgrades_succeed_when_run_at_once(database_url: str, tmp_path: Path
     # One keyring, and one first key for each algorithm, whoever was first.
     assert sorted(line.split()[-2:] for line in lines if line.startswith("signing key")) == [
         ["ES256", "active"],
+        ["PS256", "active"],
         ["RS256", "active"],
     ]
 

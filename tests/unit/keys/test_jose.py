@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 from jose import jwt as python_jose
+from joserfc import jwt as joserfc_jwt
+from joserfc.jwk import OKPKey, RSAKey
 
 from idp.keys import jose, signer
 from idp.keys.jose import TokenRefused
@@ -17,13 +19,26 @@ CLAIMS = {"iss": "https://issuer.example", "sub": "someone", "exp": 4_000_000_00
 PEM, JWK = signer.generate("ES256")
 OTHER_PEM, OTHER_JWK = signer.generate("ES256")
 RSA_PEM, RSA_JWK = signer.generate("RS256")
+PSS_PEM, PSS_JWK = signer.generate("PS256")
+ED = OKPKey.generate_key("Ed25519", {"kid": "ed"})
+ED_JWK = ED.as_dict(private=False)
 SIGNER = signer.load(PEM, JWK)
-ALGORITHMS = ("ES256", "RS256", "PS256")
+ALGORITHMS = jose.CLIENT_ALGORITHMS
 
 
 def encoded(value: Any) -> str:
     raw = value if isinstance(value, bytes) else json.dumps(value).encode()
     return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+def public_bytes(pem: str, encoding: str) -> bytes:
+    """Return what an attacker takes for an HMAC secret (CVE-2024-37568 and its incomplete mending)."""
+    from cryptography.hazmat.primitives import serialization
+
+    public = serialization.load_pem_private_key(pem.encode(), None).public_key()
+    return public.public_bytes(
+        getattr(serialization.Encoding, encoding), serialization.PublicFormat.SubjectPublicKeyInfo
+    )
 
 
 def forged(header: Mapping[str, Any], payload: Any = CLAIMS) -> str:
@@ -37,6 +52,39 @@ def forged(header: Mapping[str, Any], payload: Any = CLAIMS) -> str:
     assert isinstance(key, ec.EllipticCurvePrivateKey)
     r, s = decode_dss_signature(key.sign(signed.encode(), ec.ECDSA(hashes.SHA256())))
     return f"{signed}.{encoded(r.to_bytes(32) + s.to_bytes(32))}"
+
+
+SIGNED_BY_ED25519 = {
+    # Its header says EdDSA, as RFC 8037 and FAPI 2.0 do; joserfc itself warns when it is asked to.
+    name: f"{signed}.{encoded(ED.get_op_key('sign').sign(signed.encode()))}"
+    for name in ("EdDSA", "Ed25519")
+    if (signed := f"{encoded({'alg': name, 'kid': 'ed'})}.{encoded(CLAIMS)}")
+}
+
+
+def test_ps256_is_signed_with_a_key_of_its_own_when_asked_for() -> None:
+    token = signer.load(PSS_PEM, PSS_JWK).sign(CLAIMS, typ="JWT")
+    assert jose.verify_with({"keys": [RSA_JWK, PSS_JWK]}, token, algorithms=("PS256",), typ="JWT") == CLAIMS
+    independent = joserfc_jwt.decode(token, RSAKey.import_key(PSS_JWK), algorithms=["PS256"])
+    assert independent.claims == CLAIMS
+    for key_set, algorithms in (([PSS_JWK], ("RS256",)), ([{**PSS_JWK, "alg": "RS256"}], ALGORITHMS)):
+        with pytest.raises(TokenRefused):
+            jose.verify_with({"keys": key_set}, token, algorithms=algorithms)
+
+
+@pytest.mark.parametrize("name", SIGNED_BY_ED25519)
+@pytest.mark.parametrize("registered", [{}, {"alg": "EdDSA"}, {"alg": "Ed25519"}])
+@pytest.mark.filterwarnings("error")
+def test_ed25519_holds_by_either_name_when_registered_by_either(name: str, registered: dict[str, str]) -> None:
+    key_set = {"keys": [{**ED_JWK, **registered}]}
+    for algorithms in (("EdDSA",), ("Ed25519",), ALGORITHMS):
+        assert jose.verify_with(key_set, SIGNED_BY_ED25519[name], algorithms=algorithms) == CLAIMS
+    with pytest.raises(TokenRefused):
+        jose.verify_with(key_set, SIGNED_BY_ED25519[name], algorithms=("ES256", "PS256", "RS256"))
+    with pytest.raises(TokenRefused):
+        jose.verify_with(key_set, SIGNED_BY_ED25519[name][:-6] + "AAAAAA", algorithms=ALGORITHMS)
+    with pytest.raises(TokenRefused):
+        jose.verify_with({"keys": [{**JWK, "kid": "ed"}]}, SIGNED_BY_ED25519[name], algorithms=ALGORITHMS)
 
 
 @pytest.mark.parametrize(("pem", "jwk"), [(PEM, JWK), (RSA_PEM, RSA_JWK)], ids=["ES256", "RS256"])
@@ -63,6 +111,9 @@ def test_unknown_header_members_are_ignored_when_not_critical() -> None:
         {"alg": "none"},
         {"alg": "HS256"},
         {"alg": "ES384"},
+        {"alg": "EdDSA"},
+        {"alg": "Ed448"},
+        {"alg": "ES256", "pad": "x" * 2_048},
         {"alg": "RS256"},
         {"alg": ["ES256"]},
         {"alg": "ES256", "kid": "unknown"},
@@ -89,6 +140,24 @@ def test_a_token_is_refused_when_its_header_asks_for_more(header: dict[str, Any]
 def test_a_token_is_refused_when_its_payload_is_no_plain_object(payload: bytes) -> None:
     with pytest.raises(TokenRefused):
         jose.verify_with({"keys": [JWK]}, forged({"alg": "ES256"}, payload), algorithms=ALGORITHMS)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        json.dumps({"payload": encoded(CLAIMS), "protected": encoded({"alg": "ES256"}), "signature": ""}),
+        json.dumps({"payload": encoded(CLAIMS), "signatures": []}),
+        "a" * 200_000,
+        "a.b.c.d.e",
+        forged({"alg": "ES256"}) + "=",
+        forged({"alg": "ES256"}).replace(".", "..", 1),
+        " " + forged({"alg": "ES256"}),
+    ],
+    ids=lambda text: text[:12],
+)
+def test_a_token_is_refused_when_it_has_another_serialization(text: str) -> None:
+    with pytest.raises(TokenRefused):
+        jose.verify_with({"keys": [JWK]}, text, algorithms=ALGORITHMS)
 
 
 @pytest.mark.parametrize("text", ["", "a", "a.b", "a.b.c.d", "..", "é.b.c", "a b.c.d", "\0.\0.\0", "{}.{}.{}"])
@@ -118,7 +187,16 @@ def test_a_token_is_refused_when_one_part_comes_from_another(part: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "secret", [b"", json.dumps(RSA_JWK).encode(), RSA_JWK["n"].encode()], ids=["empty", "jwk", "n"]
+    "secret",
+    [
+        b"",
+        json.dumps(RSA_JWK).encode(),
+        RSA_JWK["n"].encode(),
+        public_bytes(RSA_PEM, "PEM"),
+        b" " + public_bytes(RSA_PEM, "PEM"),
+        public_bytes(RSA_PEM, "DER"),
+    ],
+    ids=["empty", "jwk", "n", "pem", "pem-after-a-space", "der"],
 )
 def test_an_hmac_token_is_refused_when_made_from_what_is_public(secret: bytes) -> None:
     signed = f"{encoded({'alg': 'HS256', 'kid': RSA_JWK['kid']})}.{encoded(CLAIMS)}"

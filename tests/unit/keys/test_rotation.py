@@ -20,6 +20,7 @@ from idp.keys.ring import NoSigningKey, SigningKeys
 from tests.unit.core.provider import Provider, close, provider_on
 
 CLAIMS = {"iss": "https://issuer.example", "sub": "someone", "exp": 4_000_000_000}
+OTHERS = [("PS256", "active"), ("RS256", "active")]
 
 
 class Counting:
@@ -54,11 +55,11 @@ def passed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_first_keys_are_made_once_when_asked_twice(provider: Provider) -> None:
-    assert [change.state for change in rotation.ensure_keys(provider.keyring)] == ["active", "active"]
+    assert [change.state for change in rotation.ensure_keys(provider.keyring)] == ["active"] * 3
     assert rotation.ensure_keys(provider.keyring) == ()
-    assert states() == [("ES256", "active"), ("RS256", "active")]
+    assert states() == [("ES256", "active"), *OTHERS]
     events = db.session.scalars(sa.select(AuditEvent.name)).all()
-    assert sorted(events) == ["keys:key:activated"] * 2 + ["keys:key:created"] * 2
+    assert sorted(events) == ["keys:key:activated"] * 3 + ["keys:key:created"] * 3
 
 
 def _ensure(url: str, secrets: str) -> None:
@@ -74,7 +75,7 @@ def test_one_key_each_is_made_when_processes_start_at_once(provider: Provider, t
     for process in running:
         process.join(60)
     assert [process.exitcode for process in running] == [0] * 4
-    assert states() == [("ES256", "active"), ("RS256", "active")]
+    assert states() == [("ES256", "active"), *OTHERS]
 
 
 def test_private_keys_are_sealed_when_stored(provider: Provider) -> None:
@@ -88,7 +89,7 @@ def test_private_keys_are_sealed_when_stored(provider: Provider) -> None:
 
 def test_a_private_key_opens_nowhere_else_when_swapped(provider: Provider) -> None:
     rotation.ensure_keys(provider.keyring)
-    first, second = rotation.all_keys()
+    first, second, _ = rotation.all_keys()
     first.private, second.private = second.private, first.private
     db.session.commit()
     with pytest.raises(SealBroken):
@@ -100,13 +101,13 @@ def test_a_key_goes_through_its_life_when_time_passes(provider: Provider) -> Non
     now = clock.now()
     rotation.rotate(provider.keyring, "ES256")
     rotation.rotate(provider.keyring, "ES256")
-    assert states() == [("ES256", "active"), ("ES256", "pending"), ("RS256", "active")]
+    assert states() == [("ES256", "active"), ("ES256", "pending"), *OTHERS]
     assert rotation.advance(provider.keyring, now=now + timedelta(hours=23)) == ()
     rotation.advance(provider.keyring, now=now + timedelta(hours=25))
-    assert states() == [("ES256", "active"), ("ES256", "retiring"), ("RS256", "active")]
+    assert states() == [("ES256", "active"), ("ES256", "retiring"), *OTHERS]
     assert rotation.advance(provider.keyring, now=now + timedelta(hours=72)) == ()
     rotation.advance(provider.keyring, now=now + timedelta(hours=74))
-    assert states() == [("ES256", "active"), ("ES256", "retired"), ("RS256", "active")]
+    assert states() == [("ES256", "active"), ("ES256", "retired"), *OTHERS]
     assert db.session.scalar(sa.select(SigningKey.private).where(SigningKey.state == KeyState.RETIRED)) is None
 
 
@@ -123,6 +124,7 @@ def test_a_successor_is_published_when_a_key_is_ninety_days_old(provider: Provid
     changes = rotation.advance(provider.keyring, now=clock.now() + timedelta(days=91))
     assert sorted((change.algorithm, change.state) for change in changes) == [
         ("ES256", "pending"),
+        ("PS256", "pending"),
         ("RS256", "pending"),
     ]
 
@@ -140,7 +142,7 @@ def test_old_tokens_stop_verifying_when_a_key_is_compromised(
     with pytest.raises(TokenRefused):
         keys.verify(token)
     assert keys.verify(keys.signer("ES256").sign(CLAIMS, typ="JWT")) == CLAIMS
-    assert states() == [("ES256", "active"), ("ES256", "retired"), ("ES256", "retired"), ("RS256", "active")]
+    assert states() == [("ES256", "active"), ("ES256", "retired"), ("ES256", "retired"), *OTHERS]
 
 
 def test_tokens_verify_in_every_worker_when_keys_rotate(provider: Provider, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -155,7 +157,7 @@ def test_tokens_verify_in_every_worker_when_keys_rotate(provider: Provider, monk
     assert [keys.verify(token) for keys in workers for token in tokens] == [CLAIMS] * 4
     # The key that signs now was published before it signed.
     assert workers[1].signer("RS256").kid in published
-    assert len(set(kids(workers[0]))) == 4
+    assert len(set(kids(workers[0]))) == 6
 
 
 def test_one_statement_asks_when_many_sign_within_five_seconds(provider: Provider) -> None:
@@ -195,7 +197,7 @@ def test_the_key_set_holds_no_private_part_when_published(provider: Provider) ->
     rotation.ensure_keys(provider.keyring)
     keys = SigningKeys(provider.hot_path, provider.keyring)
     published = json.loads(keys.jwks())["keys"]
-    assert [set(key) & {"d", "p", "q", "dp", "dq", "qi", "k"} for key in published] == [set(), set()]
+    assert [set(key) & {"d", "p", "q", "dp", "dq", "qi", "k"} for key in published] == [set()] * 3
     assert {key["use"] for key in published} == {"sig"}
     assert keys.etag.startswith('"')
     token = keys.signer("RS256").sign(CLAIMS, typ="JWT")
