@@ -10,6 +10,7 @@ from jinja2 import ChoiceLoader, FileSystemLoader, PackageLoader, PrefixLoader
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from idp.agencies.clients import ClientDirectory
+from idp.agencies.remote_keys import ClientKeys
 from idp.citizens.registry import registry
 from idp.core import keyring, settings, web
 from idp.core import logging as core_logging
@@ -76,17 +77,19 @@ def create_app(chosen: Settings | None = None) -> Flask:
 def _services(chosen: Settings) -> Services:
     keys = keyring.load(chosen.secrets_dir, is_production=not chosen.is_sandbox)
     path = hot_path(chosen.database_url)
+    outbound = Outbound(
+        is_sandbox=chosen.is_sandbox, private_hosts=chosen.private_hosts, ca_file=chosen.outbound_ca_file
+    )
     return Services(
         settings=chosen,
         keyring=keys,
         hot_path=path,
         clients=ClientDirectory(path),
+        client_keys=ClientKeys(outbound),
         signing_keys=SigningKeys(path, keys),
         registry=registry(chosen.registry, keyring=keys),
         limiter=limiter(path, chosen.valkey_url, secret=keys.key(Purpose.LOG).material),
-        outbound=Outbound(
-            is_sandbox=chosen.is_sandbox, private_hosts=chosen.private_hosts, ca_file=chosen.outbound_ca_file
-        ),
+        outbound=outbound,
     )
 
 

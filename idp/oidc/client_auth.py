@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from urllib.parse import unquote_plus
 
 from idp.agencies.clients import Client, spend
-from idp.agencies.metadata import AuthMethod
+from idp.agencies.metadata import SECRET_METHODS, AuthMethod, Rule
 from idp.core import clock, errors
 from idp.core.errors import ProtocolFailure
 from idp.core.ids import digest, is_same
@@ -54,6 +54,9 @@ def authenticate(caller: Caller, form: Parameters, *, provider: Services) -> Cli
         is_right = client is not None and _is_right_assertion(client, presented.secret, provider)
     else:
         is_right = _is_right_secret(client, presented.secret)
+    if client is not None and client.auth_method in SECRET_METHODS:
+        # The day after its exemption ends, a FAPI client needs a key (FAPI 2.0 Security Profile, 5.3.2.1).
+        is_right = is_right and not client.is_bound_by(Rule.ASYMMETRIC_AUTHENTICATION)
     if client is None or not is_right or client.auth_method is not presented.method or not client.is_active:
         # Made-up names share one count, so that they cannot fill the table of counts.
         counted = presented.client_id if client is not None else ""
@@ -114,14 +117,15 @@ def _assertion(form: Parameters) -> _Presented:
 def _is_right_assertion(client: Client, assertion: str, provider: Services) -> bool:
     """Judge a client assertion (RFC 7523, 3). Its audience is our issuer as one string and nothing else: a token
     meant for another server must not work here (CVE-2025-27370)."""
-    if client.jwks is None:
+    if client.auth_method is not AuthMethod.PRIVATE_KEY_JWT:
         return False
     try:
-        claims = jose.verify_with(client.jwks, assertion, algorithms=client.auth_signing_algorithms)
+        keys = provider.client_keys.of(client, jose.read_header(assertion).get("kid"))
+        claims = jose.verify_with(keys, assertion, algorithms=client.auth_signing_algorithms)
     except TokenRefused:
         return False
     now = clock.now()
-    expires_at = _instant(claims.get("exp"))
+    expires_at = instant(claims.get("exp"))
     jti = claims.get("jti")
     if claims.get("iss") != client.client_id or claims.get("sub") != client.client_id:
         return False
@@ -130,13 +134,14 @@ def _is_right_assertion(client: Client, assertion: str, provider: Services) -> b
     if expires_at is None or not now - CLOCK_BEHIND < expires_at <= now + LONGEST_ASSERTION_LIFE + CLOCK_AHEAD:
         return False
     for name in ("iat", "nbf"):
-        since = _instant(claims.get(name)) if name in claims else now
+        since = instant(claims.get(name)) if name in claims else now
         if since is None or since > now + CLOCK_AHEAD:
             return False
     return spend(provider.hot_path, client, jti, expires_at + timedelta(minutes=10))
 
 
-def _instant(seconds: object) -> datetime | None:
+def instant(seconds: object) -> datetime | None:
+    """Return a NumericDate (RFC 7519, 2) as an aware datetime, None for what is none."""
     if isinstance(seconds, bool) or not isinstance(seconds, int | float):
         return None
     try:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from idp.agencies.clients import ClientDirectory
+from idp.agencies.remote_keys import ClientKeys
 from idp.citizens.registry import PopulationRegistry
 from idp.core import web
 from idp.core.database import HotPath
@@ -22,6 +23,7 @@ class Services:
     keyring: Keyring
     hot_path: HotPath
     clients: ClientDirectory
+    client_keys: ClientKeys
     signing_keys: SigningKeys
     registry: PopulationRegistry
     limiter: Limiter

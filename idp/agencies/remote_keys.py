@@ -1,0 +1,139 @@
+"""The public keys of clients: those in their record, or those they publish at their `jwks_uri` (RFC 7591, 2).
+
+An agency that publishes its keys changes them without asking us, so they are read again: now and then, and when a
+signature names a key nobody here has seen. Whoever sends made-up names makes us ask once a minute, no more.
+"""
+
+import json
+import logging
+import re
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from idp.agencies.clients import Client
+from idp.core.outbound import TOTAL_SECONDS, Answer, Outbound, OutboundRefused
+from idp.keys import public_jwk
+
+log = logging.getLogger("idp.agencies")
+
+# What the answer's Cache-Control says counts between these.
+LEAST_FRESH_SECONDS = 300.0
+MOST_FRESH_SECONDS = 900.0
+RETRY_SECONDS = 60.0
+# An agency's server may be away for a day; a key that was withdrawn meanwhile must not live for ever.
+MOST_STALE_SECONDS = 86_400.0
+MAX_CLIENTS = 10_000
+MAX_KEYS = 20
+LONGEST_SET = 65_536
+_NO_KEYS: Mapping[str, Any] = {"keys": []}
+_MAX_AGE = re.compile(r"(?:^|[ ,])max-age=(\d{1,9})(?:$|[ ,])", re.IGNORECASE)
+
+
+@dataclass(slots=True)
+class _Published:
+    """What is known of one `jwks_uri`; times are those of time.monotonic."""
+
+    uri: str
+    keys: Mapping[str, Any] | None = None
+    read_at: float = 0.0
+    asked_at: float = float("-inf")
+    fresh_until: float = float("-inf")
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def is_due(self, now: float, kid: str | None) -> bool:
+        if now - self.asked_at < RETRY_SECONDS:
+            return False
+        if self.keys is None or now >= self.fresh_until:
+            return True
+        return kid is not None and all(key.get("kid") != kid for key in self.keys["keys"])
+
+    def usable(self, now: float) -> Mapping[str, Any]:
+        return self.keys if self.keys is not None and now - self.read_at < MOST_STALE_SECONDS else _NO_KEYS
+
+
+class ClientKeys:
+    """Finds the keys of clients, with a copy of published ones in each process. Safe to use from several threads."""
+
+    def __init__(self, outbound: Outbound) -> None:
+        self._outbound = outbound
+        self._lock = threading.Lock()
+        self._published: OrderedDict[UUID, _Published] = OrderedDict()
+
+    def of(self, client: Client, kid: str | None = None) -> Mapping[str, Any]:
+        """Return the client's key set, `{"keys": [...]}`; without any key when it has none or they cannot be read.
+
+        `kid` is the name in a signature's header: when no key has it, a published set is read again, at most once a
+        minute. While one thread reads, the others go on with the copy they have. Side effects: may ask the client's
+        server, which may take TOTAL_SECONDS.
+        """
+        if client.jwks_uri is None:
+            return client.jwks or _NO_KEYS
+        published = self._entry(client.id, client.jwks_uri)
+        if not published.is_due(time.monotonic(), kid):
+            return published.usable(time.monotonic())
+        waits = published.keys is None
+        if published.lock.acquire(timeout=TOTAL_SECONDS + 1 if waits else -1, blocking=waits):
+            try:
+                if published.is_due(time.monotonic(), kid):
+                    self._read(published, client)
+            finally:
+                published.lock.release()
+        return published.usable(time.monotonic())
+
+    def _entry(self, client_id: UUID, uri: str) -> _Published:
+        with self._lock:
+            published = self._published.get(client_id)
+            if published is None or published.uri != uri:
+                published = self._published[client_id] = _Published(uri)
+            self._published.move_to_end(client_id)
+            while len(self._published) > MAX_CLIENTS:
+                self._published.popitem(last=False)
+            return published
+
+    def _read(self, published: _Published, client: Client) -> None:
+        accept = "application/jwk-set+json, application/json"
+        try:
+            answer = self._outbound.get(published.uri, accept=accept, longest=LONGEST_SET)
+            keys = _keys_in(answer)
+        except OutboundRefused as refused:
+            log.warning("keys of a client not read", extra={"client": client.client_id, "outcome": refused.reason})
+            return
+        except ValueError:
+            log.warning("keys of a client not usable", extra={"client": client.client_id})
+            return
+        finally:
+            # Only now: until then, whoever has no copy waits for this one.
+            published.asked_at = time.monotonic()
+        published.keys, published.read_at = keys, published.asked_at
+        published.fresh_until = published.asked_at + _freshness(answer)
+
+
+def _keys_in(answer: Answer) -> Mapping[str, Any]:
+    """Return the keys of a published set that can be used here. Raises ValueError for what is no key set."""
+    if answer.status != 200:  # noqa: PLR2004 (RFC 9110, 15.3.1)
+        raise ValueError("status")
+    try:
+        members = json.loads(answer.body.decode("utf-8"))
+    except RecursionError:
+        raise ValueError("nesting") from None
+    keys = members.get("keys") if isinstance(members, dict) else None
+    if not isinstance(keys, list) or len(keys) > MAX_KEYS:
+        raise ValueError("keys")
+    usable = []
+    for key in keys:
+        # A set may hold keys for other uses and newer algorithms: those are somebody else's (RFC 7517, 5).
+        try:
+            usable.append(public_jwk.checked(key if isinstance(key, Mapping) else {}))
+        except public_jwk.JwkRefused:
+            continue
+    return {"keys": usable}
+
+
+def _freshness(answer: Answer) -> float:
+    found = _MAX_AGE.search(answer.headers.get("cache-control", ""))
+    return min(max(float(found.group(1)) if found else 0.0, LEAST_FRESH_SECONDS), MOST_FRESH_SECONDS)
