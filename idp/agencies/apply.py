@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from idp.agencies.document import ClientDocument
 from idp.agencies.metadata import AuthMethod, ClientMetadata
-from idp.agencies.models import Agency, Client, ClientSecret, ClientState
+from idp.agencies.models import Agency, Client, ClientSecret, ClientState, ResourceIdentifier
 from idp.agencies.reading import DocumentRefused
 from idp.audit.events import Event
 from idp.audit.record import record
@@ -193,12 +193,14 @@ class _Run:
         self._rename(document, agency)
         db.session.add(client)
         db.session.flush()
+        self._settle_resources(document, client)
         secret, _ = self._settle_secret(document, client)
         return self._applied(client, agency, Outcome.CREATED, secret)
 
     def _update(self, document: ClientDocument, client: Client, agency: Agency) -> Applied:
         is_renamed = self._rename(document, agency)
         secret, has_new_secret = self._settle_secret(document, client)
+        self._settle_resources(document, client)
         stored = document.metadata.stored()
         is_changed = ClientMetadata.of_stored(client.document) != ClientMetadata.of_stored(stored)
         if not (is_changed or is_renamed or has_new_secret):
@@ -213,6 +215,20 @@ class _Run:
             return False
         agency.names = dict(document.agency_names)
         return True
+
+    def _settle_resources(self, document: ClientDocument, client: Client) -> None:
+        """Bring the resource identifiers in line with the document; one identifier names one client only."""
+        wanted = set(document.metadata.resource_identifiers)
+        mine = ResourceIdentifier.client_id == client.id
+        known = set(db.session.scalars(sa.select(ResourceIdentifier.identifier).where(mine)))
+        if gone := known - wanted:
+            db.session.execute(sa.delete(ResourceIdentifier).where(mine, ResourceIdentifier.identifier.in_(gone)))
+        for identifier in sorted(wanted - known):
+            if db.session.get(ResourceIdentifier, identifier) is not None:
+                self._refuse(document, "resource_identifiers", f"{identifier} belongs to another client")
+                continue
+            db.session.add(ResourceIdentifier(identifier=identifier, client_id=client.id))
+            db.session.flush()
 
     def _settle_secret(self, document: ClientDocument, client: Client) -> tuple[str | None, bool]:
         """Bring the secrets in line with the document; return the secret made, and whether anything changed."""

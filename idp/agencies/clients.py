@@ -11,7 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from idp.agencies.metadata import ClientMetadata, Profile, Rule
-from idp.agencies.models import READ_CLIENT, READ_CLIENT_BY_ROW, SPEND_ASSERTION, ClientState
+from idp.agencies.models import FIND_RESOURCE, READ_CLIENT, READ_CLIENT_BY_ROW, SPEND_ASSERTION, ClientState
 from idp.agencies.reading import REQUIRED_LANGUAGE
 from idp.core import clock
 from idp.core.database import HotPath, Row, as_instant, as_uuid
@@ -137,6 +137,11 @@ class ClientDirectory:
         if name is not None:
             return self.find(name)
         return self._remember(row_id, self._hot_path.one(READ_CLIENT_BY_ROW, {"id": row_id}), now)
+
+    def by_resource(self, identifier: str) -> Client | None:
+        """Return the client that answers to a resource identifier (RFC 8707), or None. Raises DatabaseUnavailable."""
+        row = self._hot_path.one(FIND_RESOURCE, {"identifier": identifier})
+        return None if row is None else self.by_row_id(as_uuid(row["client_id"]))
 
     def _remember(self, asked: str | UUID, row: Row | None, now: float) -> Client | None:
         client = None if row is None else client_of(row)

@@ -68,6 +68,15 @@ class AssertionId(Model):
     expires_at: Mapped[datetime] = mapped_column(Instant, index=True)
 
 
+class ResourceIdentifier(Model):
+    """A resource server's identifier (RFC 8707, 2) and the client that answers to it. Follows the document."""
+
+    __tablename__ = "resource_identifier"
+
+    identifier: Mapped[str] = mapped_column(sa.Text, primary_key=True)
+    client_id: Mapped[UUID] = mapped_column(sa.ForeignKey("client.id"), index=True)
+
+
 class InitialAccessToken(Model):
     """A ticket with which an agency registers clients by itself (RFC 7591, 3)."""
 
@@ -128,6 +137,7 @@ _READ_CLIENT = f"""
     FROM client c JOIN agency a ON a.id = c.agency_id
     WHERE """  # noqa: S608 (constants of this module only)
 READ_CLIENT = Query(_READ_CLIENT + "c.client_id = :client_id")
+FIND_RESOURCE = Query("SELECT client_id FROM resource_identifier WHERE identifier = :identifier")
 READ_CLIENT_BY_ROW = Query(_READ_CLIENT + "c.id = :id")
 
 SPEND_ASSERTION = Change(

@@ -31,6 +31,10 @@ class Event(StrEnum):
     CODE_ISSUED = "oidc:code:issued"
     CODE_REPLAYED = "oidc:code:replayed"
     TOKEN_ISSUED = "oidc:token:issued"  # noqa: S105
+    TOKEN_REFRESHED = "oidc:token:refreshed"  # noqa: S105
+    REFRESH_REPLAYED = "oidc:refresh:replayed"
+    TOKEN_REVOKED = "oidc:token:revoked"  # noqa: S105
+    REQUEST_PUSHED = "oidc:request:pushed"
     KEY_CREATED = "keys:key:created"
     KEY_ACTIVATED = "keys:key:activated"
     KEY_RETIRED = "keys:key:retired"

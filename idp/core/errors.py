@@ -48,6 +48,8 @@ MALFORMED_REQUEST = Entry("PR-003", 400)
 REQUEST_TOO_LARGE = Entry("PR-004", 413)
 SUSPENDED_CLIENT = Entry("PR-005", 403)
 LOGOUT_REFUSED = Entry("PR-006", 400)
+PUSHED_REQUEST_LOST = Entry("PR-007", 400)
+REQUEST_OBJECT_UNREADABLE = Entry("PR-008", 400)
 
 # --- pages: the citizen's way ---
 FLOW_LOST = Entry("ID-001", 400)
@@ -80,7 +82,7 @@ def _request(code: str, error: str, description: str, status: int = 400) -> Entr
 DUPLICATE_PARAMETER = _request("PR-101", "invalid_request", "A parameter is given more than once")
 RESPONSE_TYPE_MISSING = _request("PR-102", "invalid_request", "response_type is missing")
 RESPONSE_TYPE_UNSUPPORTED = _request("PR-103", "unsupported_response_type", "Only response_type=code is supported")
-RESPONSE_MODE_UNSUPPORTED = _request("PR-104", "invalid_request", "Only response_mode=query is supported")
+RESPONSE_MODE_UNSUPPORTED = _request("PR-104", "invalid_request", "response_mode must be query, form_post, jwt, query.jwt or form_post.jwt")
 SCOPE_WITHOUT_OPENID = _request("PR-105", "invalid_scope", "scope must contain openid")
 SCOPE_NOT_GRANTED = _request("PR-106", "invalid_scope", "A scope is not registered for this client")
 PROMPT_INVALID = _request("PR-107", "invalid_request", "prompt is unknown, or combines none with other values")
@@ -90,11 +92,14 @@ CHALLENGE_MISSING = _request("PR-110", "invalid_request", "PKCE is required: cod
 CHALLENGE_INVALID = _request(
     "PR-111", "invalid_request", "code_challenge must be an S256 challenge: 43 base64url signs"
 )
-REQUEST_OBJECT_UNSUPPORTED = _request("PR-112", "request_not_supported", "Request objects are not supported")
-REQUEST_URI_UNSUPPORTED = _request("PR-113", "request_uri_not_supported", "request_uri is not supported")
+REQUEST_OBJECT_UNSUPPORTED = _request("PR-112", "request_not_supported", "The client has no key for request objects")
+REQUEST_URI_UNSUPPORTED = _request("PR-113", "request_uri_not_supported", "Only the request_uri of a pushed request works")
 HINT_INVALID = _request("PR-114", "invalid_request", "id_token_hint is not an ID token issued here for this client")
 PARAMETER_TOO_LONG = _request("PR-115", "invalid_request", "A parameter is longer than allowed")
 REGISTRATION_UNSUPPORTED = _request("PR-116", "registration_not_supported", "registration is not supported")
+NONCE_MISSING = _request("PR-117", "invalid_request", "This client must send a nonce")
+ACR_VALUES_MISSING = _request("PR-118", "invalid_request", "This client must send a known value in acr_values")
+PROMPT_NONE_REFUSED = _request("PR-119", "invalid_request", "This client is registered without prompt=none")
 LOGIN_REQUIRED = _request("PR-120", "login_required", "The citizen must sign in and prompt=none forbids a page")
 CONSENT_REQUIRED = _request("PR-121", "consent_required", "The citizen must agree and prompt=none forbids a page")
 INTERACTION_REQUIRED = _request("PR-122", "interaction_required", "A page must be shown and prompt=none forbids it")
@@ -120,6 +125,24 @@ USER_CODE_UNSUPPORTED = _request("PR-613", "invalid_request", "user_code is not 
 NOTIFICATION_UNSUPPORTED = _request("PR-614", "invalid_request", "Only poll mode is supported: send no notification token")
 DECOUPLED_THROTTLED = Entry("PR-615", 429, "temporarily_unavailable", "Too many requests of this client; wait a minute")
 
+REQUEST_OBJECT_INVALID = _request(
+    "PR-125",
+    "invalid_request_object",
+    "The request object must be signed by a registered key, with iss and client_id of the client and aud of the issuer",
+)
+REQUEST_OBJECT_EXPIRED = _request("PR-126", "invalid_request_object", "The request object is over, or not yet valid")
+REQUEST_OBJECT_UNBOUNDED = _request(
+    "PR-127", "invalid_request_object", "The request object needs nbf and exp, at most 60 minutes apart and old"
+)
+REQUEST_OBJECT_MISSING = _request("PR-128", "invalid_request", "This client must send a signed request object")
+PUSH_REQUIRED = _request("PR-129", "invalid_request", "This client must push its authorization requests (RFC 9126)")
+REQUEST_URI_PUSHED = _request("PR-130", "invalid_request", "request_uri must not be part of a pushed request")
+REDIRECT_URI_UNREGISTERED = _request(
+    "PR-131", "invalid_request", "redirect_uri is missing, or not one that the client registered"
+)
+DPOP_JKT_INVALID = _request("PR-132", "invalid_request", "dpop_jkt must be a SHA-256 thumbprint: 43 base64url signs")
+TARGET_UNKNOWN = _request("PR-133", "invalid_target", "resource must be one that the client is registered for")
+
 # --- token, userinfo and other endpoints for machines ---
 FORM_INVALID = _request("PR-201", "invalid_request", "The request must be a single well-formed form in the body")
 CLIENT_UNAUTHENTICATED = _request("PR-202", "invalid_client", "Client authentication failed", 401)
@@ -139,4 +162,16 @@ TOKEN_REFUSED = Entry("PR-221", 401, "invalid_token", "The access token is unkno
 TOKEN_PARAMETER_MISSING = _request("PR-225", "invalid_request", "token is missing")
 TOKEN_TWICE = _request("PR-222", "invalid_request", "Send the access token in one way only: the Authorization header")
 SCOPE_INSUFFICIENT = Entry("PR-223", 403, "insufficient_scope", "The access token has no openid scope")
+REFRESH_TOKEN_MISSING = _request("PR-212", "invalid_request", "refresh_token is missing")
+REFRESH_TOKEN_REFUSED = _request(
+    "PR-213", "invalid_grant", "The refresh token is unknown, expired, revoked, used, or another client's"
+)
+SCOPE_EXCEEDS_GRANT = _request("PR-214", "invalid_scope", "scope may only narrow what the citizen agreed to")
+TARGET_INVALID = _request(
+    "PR-215", "invalid_target", "resource must be one that the client is registered for and the citizen agreed to"
+)
+CLIENT_KEY_MISSING = _request(
+    "PR-216", "server_error", "The answer must be encrypted and the client publishes no key that fits", 500
+)
+TOKEN_OF_ANOTHER = _request("PR-226", "unauthorized_client", "The token was issued to another client")
 CLIENT_THROTTLED = Entry("PR-224", 429, "invalid_client", "Too many failed client authentications; wait a minute")

@@ -36,6 +36,7 @@ class Purpose(StrEnum):
     SUBJECT = "subject"
     PEPPER = "pepper"
     FORM = "form"
+    TOKEN = "token"  # noqa: S105 (the name of a purpose)
     LOG = "log"
 
 

@@ -12,7 +12,7 @@ MOST_FIELDS = 100
 LONGEST_QUERY = 8_192
 LONGEST_FORM = 65_536
 # A tab is not among them: it comes along when a number is pasted from a table.
-_CONTROL = frozenset(chr(code) for code in (*range(0x20), 0x7F)) - {"\t"}
+CONTROL = frozenset(chr(code) for code in (*range(0x20), 0x7F)) - {"\t"}
 
 
 class MalformedParameters(ValueError):
@@ -54,7 +54,7 @@ def read(encoded: bytes) -> Parameters:
     values: dict[str, str] = {}
     repeated = set()
     for name, value in pairs:
-        if not _CONTROL.isdisjoint(name) or not _CONTROL.isdisjoint(value):
+        if not CONTROL.isdisjoint(name) or not CONTROL.isdisjoint(value):
             raise MalformedParameters("control character")
         if name in values:
             repeated.add(name)

@@ -7,10 +7,13 @@ Owns the closed lists that discovery advertises. Which of them a client may ask 
 from collections.abc import Iterable
 
 OPENID = "openid"
+# Not about data but about time: tokens go on working after the session (OpenID Connect Core 1.0, 11).
+OFFLINE_ACCESS = "offline_access"
 
 # OpenID Connect Core 1.0, 5.4, then the single-purpose scopes of this country: an agency asks for the least it needs.
 CLAIMS_BY_SCOPE: dict[str, tuple[str, ...]] = {
     OPENID: (),
+    OFFLINE_ACCESS: (),
     "profile": (
         "name",
         "family_name",

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("idp.web")
 
 _PAGE_POLICY = (
-    "default-src 'none'; style-src 'self'; img-src 'self' data:; font-src 'self'; form-action 'self'{origin}; "
+    "default-src 'none'; {script}style-src 'self'; img-src 'self' data:; font-src 'self'; form-action 'self'{origin}; "
     "base-uri 'none'; frame-ancestors 'none'; object-src 'none'; require-trusted-types-for 'script'"
 )
 _DATA_POLICY = ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
@@ -177,10 +177,19 @@ def drop_cookie(response: Response, name: str, settings: Settings) -> None:
 # --- pages ------------------------------------------------------------------------------------------------------
 
 
-def render(template: str, *, status: int = 200, form_action: str | None = None, **context: Any) -> Response:
-    """Return a page. `form_action` is the portal's origin that a form on it may lead to, besides ourselves."""
+def render(
+    template: str,
+    *,
+    status: int = 200,
+    form_action: str | None = None,
+    with_script: bool = False,
+    **context: Any,
+) -> Response:
+    """Return a page. `form_action` is the portal's origin that a form on it may lead to, besides ourselves;
+    `with_script` allows the scripts we serve, which no page needs to be complete."""
     g.is_page = True
     g.form_action = form_action
+    g.with_script = with_script
     return flask.make_response(render_template(template, **context), status)
 
 
@@ -322,7 +331,9 @@ def _install_headers(app: Flask, settings: Settings) -> None:
         if g.get("is_page"):
             request.environ[_CONSTANTS] = page
             origin = g.get("form_action")
-            response.headers["Content-Security-Policy"] = _PAGE_POLICY.format(origin=f" {origin}" if origin else "")
+            response.headers["Content-Security-Policy"] = _PAGE_POLICY.format(
+                origin=f" {origin}" if origin else "", script="script-src 'self'; " if g.get("with_script") else ""
+            )
             if chosen := g.get("chosen_language"):
                 response.set_cookie(
                     LANGUAGE_COOKIE, chosen, max_age=31_536_000, secure=settings.is_https, samesite="Lax", httponly=True
@@ -343,6 +354,7 @@ def _install_failures(app: Flask, machine_paths: frozenset[str], machine_error: 
     def answer(entry: Entry, *, retry_after: int | None = None) -> Response:
         # What a half-made page set must not leak onto the error page.
         g.form_action = None
+        g.with_script = False
         response = machine_error(entry) if request.path in machine_paths else error_page(entry, reference=reference())
         if retry_after is not None or entry is errors.BUSY:
             response.headers["Retry-After"] = str(retry_after or 5)

@@ -16,8 +16,15 @@ from idp.core.database import db
 from idp.core.errors import Entry
 from idp.core.ids import digest, new_id, new_secret
 from idp.core.levels import Level, level_of
-from idp.oidc.models import ISSUE_CODE, ISSUE_CODE_AFTER_PAGES, ISSUE_CODE_AND_TOUCH, WITHDRAW_CODE
-from idp.oidc.responses import code_location, error_location
+from idp.oidc.responses import PortalAnswer, with_code, with_error
+from idp.oidc.statements import (
+    ISSUE_CODE,
+    ISSUE_CODE_AFTER_PAGES,
+    ISSUE_CODE_AND_TOUCH,
+    ISSUE_PUSHED_CODE,
+    ISSUE_PUSHED_CODE_AFTER_PAGES,
+    WITHDRAW_CODE,
+)
 from idp.sso import dispatch, interaction, session
 from idp.sso.interaction import Visit
 from idp.sso.request import AuthorizationRequest, Prompt
@@ -34,7 +41,7 @@ _ENDING = frozenset({errors.ACCOUNT_UNUSABLE, errors.IDENTITY_UNCONFIRMED, error
 class ToPortal:
     """Send the browser back to the portal."""
 
-    location: str
+    answer: PortalAnswer
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +73,17 @@ def begin(
     standing, decision = _settle(Situation(request, client, standing, Progress()), session_secret, provider)
     if decision is None and standing is not None:
         code = new_secret()
-        change = ISSUE_CODE_AND_TOUCH if _is_noticeably_used(standing, provider) else ISSUE_CODE
+        touches = _is_noticeably_used(standing, provider)
+        change = ISSUE_CODE_AND_TOUCH if touches else ISSUE_CODE
         values = _code_values(request, client, standing, code, provider=provider, reference=reference)
+        if request.pushed:
+            change, values["touches"] = ISSUE_PUSHED_CODE, touches
         if provider.hot_path.apply(change, values) is not None:
-            return ToPortal(_with_code(request, code, provider))
-        # Signed out in another tab since the standing was read.
+            return ToPortal(_with_code(request, client, code, provider))
+        # Signed out in another tab since the standing was read, or another tab was faster with the pushed request.
         decision = Need(Step.LOGIN, errors.LOGIN_REQUIRED)
     if Prompt.NONE in request.prompt or (isinstance(decision, Refusal) and decision.is_for_portal):
-        return ToPortal(_with_error(request, _error_of(decision), provider, reference))
+        return ToPortal(_with_error(request, client, _error_of(decision), provider, reference))
     return ToPages(
         interaction.open_interaction(request, client.id, settings=provider.settings, keyring=provider.keyring)
     )
@@ -104,7 +114,7 @@ def resume(
     if visit.is_finished:
         return ToRefusal(errors.FLOW_FINISHED)
     if Prompt.NONE in request.prompt or (isinstance(decision, Refusal) and decision.is_for_portal):
-        return ToPortal(_with_error(request, _error_of(decision), provider, reference))
+        return ToPortal(_with_error(request, client, _error_of(decision), provider, reference))
     if isinstance(decision, Refusal):
         if decision.entry in _ENDING and standing is not None:
             session.end(standing.session_id, reason="refused")
@@ -148,10 +158,11 @@ def _finish(
     code = new_secret()
     values = _code_values(visit.request, client, standing, code, provider=provider, reference=reference)
     values |= {"interaction_id": visit.id, "replaced": replaced}
-    if provider.hot_path.apply(ISSUE_CODE_AFTER_PAGES, values) is None:
+    change = ISSUE_PUSHED_CODE_AFTER_PAGES if visit.request.pushed else ISSUE_CODE_AFTER_PAGES
+    if provider.hot_path.apply(change, values) is None:
         # Another click finished first, and its redirect is the one that counts.
         return ToRefusal(errors.FLOW_FINISHED)
-    return ToPortal(_with_code(visit.request, code, provider))
+    return ToPortal(_with_code(visit.request, client, code, provider))
 
 
 def _code_values(
@@ -184,6 +195,9 @@ def _code_values(
         "disclosure_id": new_id(),
         "basis": client.basis.value,
         "disclosed": " ".join(sorted(request.disclosed)),
+        "resource": request.resource,
+        "confirmation": request.confirmation,
+        "pushed": bytes.fromhex(request.pushed),
         "event_id": new_id(),
         "event_name": Event.CODE_ISSUED.value,
         "reference": reference,
@@ -203,13 +217,28 @@ def _is_noticeably_used(standing: Standing, provider: Services) -> bool:
     return standing.idle_expires_at - standing.now < idle * (1 - _NOTICEABLE)
 
 
-def _with_code(request: AuthorizationRequest, code: str, provider: Services) -> str:
-    return code_location(request.redirect_uri, code=code, state=request.state, issuer=provider.settings.issuer)
+def _with_code(request: AuthorizationRequest, client: Client, code: str, provider: Services) -> PortalAnswer:
+    return with_code(
+        request.redirect_uri,
+        code,
+        mode=request.response_mode,
+        state=request.state,
+        client=client,
+        provider=provider,
+    )
 
 
-def _with_error(request: AuthorizationRequest, entry: Entry, provider: Services, reference: str) -> str:
-    return error_location(
-        request.redirect_uri, entry, state=request.state, issuer=provider.settings.issuer, reference=reference
+def _with_error(
+    request: AuthorizationRequest, client: Client, entry: Entry, provider: Services, reference: str
+) -> PortalAnswer:
+    return with_error(
+        request.redirect_uri,
+        entry,
+        mode=request.response_mode,
+        state=request.state,
+        client=client,
+        provider=provider,
+        reference=reference,
     )
 
 

@@ -1,8 +1,9 @@
 """The checks of an authorization request: one ordered table, one rule a row.
 
 The first rows decide whether there is a client to answer; until they pass, an error is a page (`Failure`) and never a
-redirect. The rest raise `ProtocolFailure`, which goes to the proven redirect URI. A check raises or fills in the
-draft; it does nothing else. A rule of the specifications is looked up here by its section.
+redirect (for a pushed request, which has no browser, the client is told). The rest raise `ProtocolFailure`, which goes
+to the proven redirect URI. A check raises or fills in the draft; it does nothing else. A rule of the specifications is
+looked up here by its section.
 """
 
 import json
@@ -11,15 +12,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from idp.agencies.clients import Client, ClientDirectory
+from idp.agencies.clients import Client
+from idp.agencies.metadata import GrantType
 from idp.core import errors
 from idp.core.errors import Failure, ProtocolFailure
 from idp.core.levels import Level, level_of, lowest
 from idp.core.parameters import Parameters
-from idp.core.scopes import CLAIMS_BY_SCOPE, OPENID, claims_of
-from idp.keys.jose import TokenRefused
-from idp.keys.ring import SigningKeys
-from idp.sso.request import AuthorizationRequest, Prompt
+from idp.core.scopes import CLAIMS_BY_SCOPE, OFFLINE_ACCESS, OPENID, claims_of
+from idp.keys.jose import SIGNING_ALGORITHMS, TokenRefused
+from idp.oidc import request_objects
+from idp.oidc.responses import RESPONSE_MODES
+from idp.sso.request import AuthorizationRequest, Prompt, ResponseMode
+from idp.sso.services import Services
 
 LONGEST_VALUE = 512
 LONGEST_CLAIMS = 4_096
@@ -30,21 +34,28 @@ _SECONDS = re.compile(r"[0-9]{1,9}")
 _KNOWN = frozenset(
     {
         "acr_values", "claims", "claims_locales", "client_id", "code_challenge", "code_challenge_method", "display",
-        "id_token_hint", "login_hint", "max_age", "nonce", "prompt", "redirect_uri", "registration", "request",
-        "request_uri", "response_mode", "response_type", "scope", "state", "ui_locales",
+        "dpop_jkt", "id_token_hint", "login_hint", "max_age", "nonce", "prompt", "redirect_uri", "registration",
+        "request", "request_uri", "response_mode", "response_type", "scope", "state", "ui_locales",
     }
 )  # fmt: skip
 
 
 @dataclass
 class Draft:
-    """An authorization request in the making: what was sent, and what the checks passed so far have made of it."""
+    """An authorization request in the making: what was sent, and what the checks passed so far have made of it.
+
+    `parameters` are those that count: of a signed request the ones inside it. `is_pushed` and `is_signed` say how
+    they came.
+    """
 
     parameters: Parameters
-    clients: ClientDirectory
-    signing_keys: SigningKeys
-    issuer: str
+    provider: Services
     found_client: Client | None = None
+    is_pushed: bool = False
+    is_signed: bool = False
+    response_mode: ResponseMode = ResponseMode.QUERY
+    resource: str = ""
+    confirmation: str = ""
     scopes: tuple[str, ...] = ()
     prompt: frozenset[Prompt] = frozenset()
     max_age: int | None = None
@@ -71,7 +82,7 @@ def client_is_known(draft: Draft) -> None:
     client_id = draft.parameters.get("client_id")
     if client_id is None or "client_id" in draft.parameters.repeated:
         raise Failure(errors.MALFORMED_REQUEST)
-    client = draft.clients.find(client_id)
+    client = draft.provider.clients.find(client_id)
     if client is None:
         raise Failure(errors.UNKNOWN_CLIENT)
     if not client.is_active:
@@ -79,14 +90,53 @@ def client_is_known(draft: Draft) -> None:
     draft.found_client = client
 
 
+def the_signed_request_counts(draft: Draft) -> None:
+    """RFC 9101, 6.3: of a signed request only what is inside it. When it cannot be read the portal is told, provided
+    that the address beside it is a registered one; else the citizen."""
+    compact = draft.parameters.get("request")
+    if compact is None:
+        return
+    try:
+        draft.parameters = request_objects.read(compact, draft.parameters, draft.client, provider=draft.provider)
+    except ProtocolFailure:
+        if draft.is_pushed or _has_proven_address(draft):
+            raise
+        raise Failure(errors.REQUEST_OBJECT_UNREADABLE) from None
+    draft.is_signed = True
+
+
+def _has_proven_address(draft: Draft) -> bool:
+    return draft.parameters.get("redirect_uri") in draft.client.redirect_uris and (
+        "redirect_uri" not in draft.parameters.repeated
+    )
+
+
 def redirect_uri_is_registered(draft: Draft) -> None:
     """OpenID Connect Core 1.0, 3.1.2.1: required, and equal to a registered one character by character."""
-    redirect_uri = draft.parameters.get("redirect_uri")
-    if redirect_uri not in draft.client.redirect_uris or "redirect_uri" in draft.parameters.repeated:
+    if not _has_proven_address(draft):
         raise Failure(errors.FOREIGN_REDIRECT_URI)
 
 
 # --- the rest is told to the portal -----------------------------------------------------------------------------
+
+
+def response_mode_is_known(draft: Draft) -> None:
+    """OAuth 2.0 Multiple Response Type Encoding Practices, 2.1. First, so that the other errors come by it."""
+    if "response_mode" in draft.parameters.repeated:
+        raise ProtocolFailure(errors.DUPLICATE_PARAMETER)
+    word = draft.parameters.get("response_mode", "query")
+    if word not in RESPONSE_MODES:
+        raise ProtocolFailure(errors.RESPONSE_MODE_UNSUPPORTED)
+    draft.response_mode = RESPONSE_MODES[word]
+
+
+def the_way_it_came_is_allowed(draft: Draft) -> None:
+    """RFC 9126, 5 and RFC 9101, 10.5: a client registered for pushed or signed requests sends no others."""
+    client = draft.client
+    if client.requires_pushed_requests and not draft.is_pushed:
+        raise ProtocolFailure(errors.PUSH_REQUIRED)
+    if client.wants_signed_requests and not draft.is_signed:
+        raise ProtocolFailure(errors.REQUEST_OBJECT_MISSING)
 
 
 def nothing_is_repeated(draft: Draft) -> None:
@@ -103,15 +153,12 @@ def values_are_short(draft: Draft) -> None:
             raise ProtocolFailure(errors.PARAMETER_TOO_LONG)
 
 
-def no_request_object(draft: Draft) -> None:
-    """OpenID Connect Core 1.0, 6.1 and 6.2: refuse by name what is not supported; ignoring it would be unsafe."""
-    for name, entry in (
-        ("request", errors.REQUEST_OBJECT_UNSUPPORTED),
-        ("request_uri", errors.REQUEST_URI_UNSUPPORTED),
-        ("registration", errors.REGISTRATION_UNSUPPORTED),
-    ):
-        if name in draft.parameters:
-            raise ProtocolFailure(entry)
+def nothing_is_fetched(draft: Draft) -> None:
+    """OpenID Connect Core 1.0, 6.2 and 7.2.1: refuse by name what is not supported; ignoring it would be unsafe."""
+    if "request_uri" in draft.parameters:
+        raise ProtocolFailure(errors.REQUEST_URI_UNSUPPORTED)
+    if "registration" in draft.parameters:
+        raise ProtocolFailure(errors.REGISTRATION_UNSUPPORTED)
 
 
 def response_is_a_code(draft: Draft) -> None:
@@ -121,18 +168,20 @@ def response_is_a_code(draft: Draft) -> None:
         raise ProtocolFailure(errors.RESPONSE_TYPE_MISSING)
     if response_type != "code":
         raise ProtocolFailure(errors.RESPONSE_TYPE_UNSUPPORTED)
-    if draft.parameters.get("response_mode", "query") != "query":
-        raise ProtocolFailure(errors.RESPONSE_MODE_UNSUPPORTED)
 
 
 def scopes_are_registered(draft: Draft) -> None:
     """OpenID Connect Core 1.0, 3.1.2.1 and RFC 6749, 3.3: openid is there; unknown scopes are ignored, known ones
-    that the client is not registered for are refused."""
+    that the client is not registered for are refused. offline_access of a client that cannot refresh is ignored
+    (OpenID Connect Core 1.0, 11): stock libraries ask for it everywhere."""
     asked = frozenset(draft.parameters.get("scope", "").split())
     if OPENID not in asked:
         raise ProtocolFailure(errors.SCOPE_WITHOUT_OPENID)
+    client = draft.client
+    if GrantType.REFRESH not in client.grant_types or OFFLINE_ACCESS not in client.scopes:
+        asked -= {OFFLINE_ACCESS}
     known = tuple(scope for scope in CLAIMS_BY_SCOPE if scope in asked)
-    if not frozenset(known) <= frozenset(draft.client.scopes):
+    if not frozenset(known) <= frozenset(client.scopes):
         raise ProtocolFailure(errors.SCOPE_NOT_GRANTED)
     draft.scopes = known
 
@@ -154,7 +203,43 @@ def prompt_is_possible(draft: Draft) -> None:
     words = frozenset(draft.parameters.get("prompt", "").split())
     if not words <= frozenset(Prompt) or (Prompt.NONE in words and len(words) > 1):
         raise ProtocolFailure(errors.PROMPT_INVALID)
+    if Prompt.NONE in words and draft.client.refuses_prompt_none:
+        raise ProtocolFailure(errors.PROMPT_NONE_REFUSED)
     draft.prompt = frozenset(Prompt(word) for word in words)
+
+
+def nonce_is_there(draft: Draft) -> None:
+    """Only where the client's record asks for it: in the code flow a nonce may be left out (Core 1.0, 3.1.2.1)."""
+    if draft.client.requires_nonce and "nonce" not in draft.parameters:
+        raise ProtocolFailure(errors.NONCE_MISSING)
+
+
+def resource_is_registered(draft: Draft) -> None:
+    """RFC 8707, 2: one resource server, of those the client is registered for; ours is UserInfo.
+
+    One at a time, because a token for two could be taken by one to the other.
+    """
+    resource = draft.parameters.get("resource")
+    if resource is None:
+        return
+    if "resource" in draft.parameters.repeated:
+        raise ProtocolFailure(errors.TARGET_UNKNOWN)
+    if resource == draft.provider.settings.issuer:
+        return
+    server = draft.provider.clients.by_resource(resource) if resource in draft.client.resources else None
+    if server is None or not server.is_active:
+        raise ProtocolFailure(errors.TARGET_UNKNOWN)
+    draft.resource = resource
+
+
+def key_is_a_thumbprint(draft: Draft) -> None:
+    """RFC 9449, 10: the code may be bound to a key before there is a proof."""
+    thumbprint = draft.parameters.get("dpop_jkt")
+    if thumbprint is None:
+        return
+    if not _CHALLENGE.fullmatch(thumbprint):
+        raise ProtocolFailure(errors.DPOP_JKT_INVALID)
+    draft.confirmation = f"jkt:{thumbprint}"
 
 
 def max_age_is_seconds(draft: Draft) -> None:
@@ -211,6 +296,8 @@ def level_is_chosen(draft: Draft) -> None:
     else:
         words = draft.parameters.get("acr_values", "").split() or words
     known = tuple(word for word in words if level_of(word) is not None)
+    if draft.client.requires_acr_values and not known:
+        raise ProtocolFailure(errors.ACR_VALUES_MISSING)
     if draft.is_level_essential and not known:
         raise ProtocolFailure(errors.LEVEL_UNREACHABLE)
     default = draft.client.default_level
@@ -231,11 +318,11 @@ def hint_is_ours(draft: Draft) -> None:
     if hint is None:
         return
     try:
-        claims = draft.signing_keys.verify(hint, algorithms=("RS256", "ES256"), allow_expired=True)
+        claims = draft.provider.signing_keys.verify(hint, algorithms=SIGNING_ALGORITHMS, allow_expired=True)
     except TokenRefused:
         raise ProtocolFailure(errors.HINT_INVALID) from None
     if (
-        claims.get("iss") != draft.issuer
+        claims.get("iss") != draft.provider.settings.issuer
         or draft.client.client_id not in _audience(claims)
         or not isinstance(claims.get("sub"), str)
     ):
@@ -248,24 +335,36 @@ def _audience(claims: dict[str, Any]) -> list[object]:
     return audience if isinstance(audience, list) else [audience]
 
 
-PAGE_CHECKS: tuple[Callable[[Draft], None], ...] = (client_is_known, redirect_uri_is_registered)
+PAGE_CHECKS: tuple[Callable[[Draft], None], ...] = (
+    client_is_known,
+    the_signed_request_counts,
+    redirect_uri_is_registered,
+)
 PORTAL_CHECKS: tuple[Callable[[Draft], None], ...] = (
+    response_mode_is_known,
     nothing_is_repeated,
-    no_request_object,
+    the_way_it_came_is_allowed,
+    nothing_is_fetched,
     values_are_short,
     response_is_a_code,
     scopes_are_registered,
     challenge_is_s256,
     prompt_is_possible,
+    nonce_is_there,
     max_age_is_seconds,
     claims_are_readable,
     level_is_chosen,
     hint_is_ours,
+    resource_is_registered,
+    key_is_a_thumbprint,
 )
 
 
 def check_client(draft: Draft) -> Client:
-    """Return the client that may be answered by redirect. Raises Failure."""
+    """Return the client that may be answered at the redirect URI of `draft`.
+
+    Raises Failure, and ProtocolFailure for a signed request that cannot be read beside a registered address.
+    """
     for check in PAGE_CHECKS:
         check(draft)
     return draft.client
@@ -279,13 +378,12 @@ def check_request(draft: Draft) -> AuthorizationRequest:
 
 
 def request_of(draft: Draft) -> AuthorizationRequest:
-    """Return the request that a draft has come to; what no check looked at is as if it had not been asked."""
+    """Return the request that the checks made of `draft`."""
     parameters = draft.parameters
     allowed = frozenset(claims_of(draft.client.scopes))
     userinfo = frozenset(claims_of(draft.scopes)) | (draft.requested_claims.get("userinfo", {}).keys() & allowed)
     return AuthorizationRequest(
         client_id=draft.client.client_id,
-        # Absent where the answer is asked for by another device (oidc.decoupled); else proven by `check_client`.
         redirect_uri=parameters.get("redirect_uri", ""),
         scopes=draft.scopes,
         claims=tuple(sorted(userinfo)),
@@ -301,4 +399,7 @@ def request_of(draft: Draft) -> AuthorizationRequest:
         login_hint=parameters.get("login_hint"),
         ui_locales=tuple(parameters.get("ui_locales", "").split()),
         hinted_sub=draft.hinted_sub,
+        response_mode=draft.response_mode,
+        resource=draft.resource,
+        confirmation=draft.confirmation,
     )

@@ -10,14 +10,16 @@ from idp.core import clock
 from idp.core.database import Row, as_instant, as_uuid, split_words
 from idp.core.scopes import SIGN_IN_CLAIMS
 from idp.keys.jose import at_hash
-from idp.oidc.models import READ_PROFILE
+from idp.oidc.protected import protect
+from idp.oidc.sid import sid_of
+from idp.oidc.statements import READ_PROFILE
 from idp.sso.services import Services
 
 
-def sign(spent: Row, client: Client, *, access_token: str, issued_at: datetime, provider: Services) -> str:
-    """Return the ID token for a code just spent, signed with the algorithm of the client's record.
+def write(spent: Row, client: Client, *, access_token: str, issued_at: datetime, provider: Services) -> str:
+    """Return the ID token for a code or grant just used, signed and encrypted as the client's record says.
 
-    `auth_time`, `acr` and `amr` come from the code, so that they tell of the authentication and not of this request.
+    `auth_time`, `acr` and `amr` come from that row, so that they tell of the authentication and not of this request.
     """
     now = clock.epoch(issued_at)
     document: dict[str, Any] = {
@@ -33,9 +35,18 @@ def sign(spent: Row, client: Client, *, access_token: str, issued_at: datetime, 
     }
     if spent["nonce"] is not None:
         document["nonce"] = spent["nonce"]
+    if client.receives_sid:
+        document["sid"] = sid_of(as_uuid(spent["session_id"]), client, provider.keyring)
     if spent["id_token_claims"]:
         document = {**_person(spent, provider), **document}
-    return provider.signing_keys.signer(client.id_token_algorithm).sign(document, typ="JWT")
+    return protect(
+        document,
+        client,
+        algorithm=client.id_token_algorithm,
+        encryption=client.id_token_encryption,
+        typ="JWT",
+        provider=provider,
+    )
 
 
 def _person(spent: Row, provider: Services) -> Mapping[str, Any]:

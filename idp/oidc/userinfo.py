@@ -1,36 +1,59 @@
 """UserInfo (OpenID Connect Core 1.0, 5.3): what was agreed, as it stands now."""
 
-import re
 from typing import Any
 
+from idp.agencies.clients import Client
 from idp.citizens import claims
-from idp.core import errors
-from idp.core.database import as_uuid, split_words
+from idp.core import clock, errors
+from idp.core.database import Row, as_uuid, split_words
 from idp.core.errors import ProtocolFailure
-from idp.core.ids import digest
 from idp.core.scopes import OPENID
+from idp.oidc import access_tokens, sender
 from idp.oidc.caller import Caller
-from idp.oidc.models import READ_TOKEN
+from idp.oidc.protected import protect
 from idp.sso.services import Services
 
-_BEARER = re.compile(r"(?i:bearer) +([A-Za-z0-9\-._~+/]+=*)")
 
+def answer(caller: Caller, *, provider: Services) -> dict[str, Any] | str:
+    """Return the claims for the access token in an Authorization header: a document, or a JWT where registered.
 
-def answer(caller: Caller, *, provider: Services) -> dict[str, Any]:
-    """Return the claims for the access token in an Authorization header (RFC 6750, 2.1). Raises ProtocolFailure."""
-    token = _BEARER.fullmatch(caller.authorization or "")
-    if token is None:
-        raise ProtocolFailure(
-            errors.TOKEN_MISSING if not caller.authorization else errors.TOKEN_REFUSED, challenge="Bearer"
-        )
-    row = provider.hot_path.one(READ_TOKEN, {"digest": digest(token[1])})
+    Raises ProtocolFailure (RFC 6750, 3; RFC 9449, 7.1).
+    """
+    presented = sender.presented(caller)
+    row = access_tokens.read(presented.token, provider=provider)
     client = None if row is None else provider.clients.by_row_id(as_uuid(row["client_id"]))
-    if row is None or client is None or not client.is_active:
-        raise ProtocolFailure(errors.TOKEN_REFUSED, challenge="Bearer")
+    # A token for a resource server must not open UserInfo: that server would read what the citizen gave to another.
+    if row is None or client is None or not client.is_active or row["resource"]:
+        raise ProtocolFailure(errors.TOKEN_REFUSED, challenge=presented.scheme)
+    sender.check_presented(presented, row["confirmation"], caller, provider=provider)
     if OPENID not in split_words(row["scope"]):
-        raise ProtocolFailure(errors.SCOPE_INSUFFICIENT, challenge="Bearer")
+        raise ProtocolFailure(errors.SCOPE_INSUFFICIENT, challenge=presented.scheme)
+    document = _claims(row, provider)
+    if client.userinfo_algorithm is None and client.userinfo_encryption is None:
+        return document
+    return _jwt(document, client, provider)
+
+
+def _claims(row: Row, provider: Services) -> dict[str, Any]:
     names = split_words(row["claims"])
     if not names:
         return {"sub": row["sub"]}
     profile = claims.open_profile(row["profile"], as_uuid(row["citizen_id"]), provider.keyring)
     return {**claims.release(profile, names), "sub": row["sub"]}
+
+
+def _jwt(document: dict[str, Any], client: Client, provider: Services) -> str:
+    signed = {
+        **document,
+        "iss": provider.settings.issuer,
+        "aud": client.client_id,
+        "iat": clock.epoch(clock.now()),
+    }
+    return protect(
+        signed,
+        client,
+        algorithm=client.userinfo_algorithm or client.id_token_algorithm,
+        encryption=client.userinfo_encryption,
+        typ="JWT",
+        provider=provider,
+    )

@@ -10,21 +10,24 @@ from functools import cache
 
 from flask import Blueprint, Response, request
 
+from idp.agencies.clients import Client
 from idp.core import errors, web
 from idp.core.errors import Entry, Failure, ProtocolFailure
-from idp.core.parameters import Parameters
 from idp.core.settings import Settings
 from idp.core.web import form_parameters, json_answer, query_parameters, render, see_other
-from idp.oidc import authorize, checks, discovery, introspection, token, userinfo
+from idp.oidc import authorize, checks, discovery, introspection, pushed, revocation, sender, token, userinfo
 from idp.oidc.caller import Caller
-from idp.oidc.responses import describe, error_location
+from idp.oidc.responses import PortalAnswer, describe, with_error
 from idp.sso import interaction
+from idp.sso.request import AuthorizationRequest
 from idp.sso.services import Services, services
 from idp.sso.views import SESSION_COOKIE, arrive, failure_page, path_of, refusal_page
 
 log = logging.getLogger("idp.oidc")
 blueprint = Blueprint("oidc", __name__)
-MACHINE_PATHS = frozenset({"/token", "/userinfo", "/introspect", "/jwks", "/.well-known/openid-configuration"})
+MACHINE_PATHS = frozenset(
+    {"/token", "/par", "/userinfo", "/introspect", "/revoke", "/jwks", "/.well-known/openid-configuration"}
+)
 _token_endpoint = token.TokenEndpoint()
 
 
@@ -78,13 +81,14 @@ def authorization() -> Response:
     provider = services()
     parameters = form_parameters() if request.method == "POST" else query_parameters()
     web.prefer_languages(tuple(parameters.get("ui_locales", "").split()))
-    draft = checks.Draft(parameters, provider.clients, provider.signing_keys, provider.settings.issuer)
-    client = checks.check_client(draft)
+    draft = checks.Draft(parameters, provider)
     try:
-        checked = checks.check_request(draft)
+        checked, client = _checked(draft, provider)
     except ProtocolFailure as failure:
-        log.info("refused", extra={"code": failure.entry.code, "endpoint": "authorize", "client": client.client_id})
-        return see_other(_error_location(parameters, failure.entry, provider))
+        log.info(
+            "refused", extra={"code": failure.entry.code, "endpoint": "authorize", "client": draft.client.client_id}
+        )
+        return portal_answer(_refusal(draft, failure.entry, provider))
     secret = _session_secret(provider)
     if request.method == "POST" and secret is None:
         # A cross-site post carries no SameSite=Lax cookie; the redirect to the pages will.
@@ -92,16 +96,48 @@ def authorization() -> Response:
     else:
         outcome = authorize.begin(checked, client, secret, provider=provider, reference=web.reference())
     if isinstance(outcome, authorize.ToPortal):
-        return see_other(outcome.location)
+        return portal_answer(outcome.answer)
     return _to_pages(outcome.opened, provider)
 
 
-def _error_location(parameters: Parameters, entry: Entry, provider: Services) -> str:
+def _checked(draft: checks.Draft, provider: Services) -> tuple[AuthorizationRequest, Client]:
+    """Return the checked request and its client. Raises Failure, or ProtocolFailure once the portal may be told."""
+    request_uri = draft.parameters.get("request_uri", "")
+    if request_uri.startswith(pushed.PREFIX) and "request_uri" not in draft.parameters.repeated:
+        # Whatever else stands in the address is ignored: it was not what the client pushed (RFC 9126, 4).
+        checks.client_is_known(draft)
+        return pushed.find(request_uri, draft.client, provider=provider), draft.client
+    client = checks.check_client(draft)
+    web.prefer_languages(tuple(draft.parameters.get("ui_locales", "").split()))
+    return checks.check_request(draft), client
+
+
+def _refusal(draft: checks.Draft, entry: Entry, provider: Services) -> PortalAnswer:
+    parameters = draft.parameters
     state = parameters.get("state") if "state" not in parameters.repeated else None
     if state is not None and len(state) > checks.LONGEST_VALUE:
         state = None
-    return error_location(
-        parameters["redirect_uri"], entry, state=state, issuer=provider.settings.issuer, reference=web.reference()
+    return with_error(
+        parameters["redirect_uri"],
+        entry,
+        mode=draft.response_mode,
+        state=state,
+        client=draft.client,
+        provider=provider,
+        reference=web.reference(),
+    )
+
+
+def portal_answer(answer: PortalAnswer) -> Response:
+    """Return the answer to an authorization request as a redirect, or as the page whose form carries it."""
+    if not answer.is_posted:
+        return see_other(answer.location)
+    return render(
+        "oidc/form_post.html",
+        form_action=web.origin_of(answer.redirect_uri),
+        with_script=True,
+        action=answer.redirect_uri,
+        fields=answer.parameters,
     )
 
 
@@ -135,7 +171,7 @@ def resume(handle: str) -> Response:
             reference=web.reference(),
         )
         if isinstance(outcome, authorize.ToPortal):
-            response = see_other(outcome.location)
+            response = portal_answer(outcome.answer)
         elif isinstance(outcome, authorize.ToStep):
             response = see_other(f"{arrival.path}/{outcome.step}")
         elif outcome.entry is errors.FLOW_FINISHED:
@@ -161,6 +197,18 @@ def token_endpoint() -> Response:
     return json_answer(document, headers={"Pragma": "no-cache"})
 
 
+@blueprint.post("/par")
+def pushed_request_endpoint() -> Response:
+    """Keep an authorization request that the client brings itself (RFC 9126, 2)."""
+    try:
+        form = form_parameters()
+    except Failure as failure:
+        raise ProtocolFailure(errors.FORM_INVALID) from failure
+    provider, sent_by = services(), caller()
+    document = pushed.push(form, caller=sent_by, provider=provider)
+    return json_answer(document, 201, sender.nonce_header(sent_by, provider=provider))
+
+
 @blueprint.post("/introspect")
 def introspection_endpoint() -> Response:
     """Say whether an access token is still good (RFC 7662, 2)."""
@@ -168,8 +216,21 @@ def introspection_endpoint() -> Response:
         form = form_parameters()
     except Failure as failure:
         raise ProtocolFailure(errors.FORM_INVALID) from failure
-    document = introspection.answer(form, caller=caller(), provider=services())
-    return json_answer(document)
+    answer = introspection.answer(form, caller=caller(), accept=request.headers.get("Accept", ""), provider=services())
+    if answer.is_jwt:
+        return Response(answer.body, mimetype=introspection.JWT_MEDIA_TYPE)
+    return Response(answer.body, mimetype="application/json")
+
+
+@blueprint.post("/revoke")
+def revocation_endpoint() -> Response:
+    """End a token of the client that asks (RFC 7009, 2)."""
+    try:
+        form = form_parameters()
+    except Failure as failure:
+        raise ProtocolFailure(errors.FORM_INVALID) from failure
+    revocation.revoke(form, caller=caller(), provider=services(), reference=web.reference())
+    return Response(status=200)
 
 
 @blueprint.route("/userinfo", methods=["GET", "POST"])
@@ -177,7 +238,10 @@ def userinfo_endpoint() -> Response:
     """Return the claims of the citizen an access token stands for."""
     if b"access_token=" in request.query_string or (request.method == "POST" and "access_token" in request.form):
         raise ProtocolFailure(errors.TOKEN_TWICE)
-    return json_answer(userinfo.answer(caller(), provider=services()))
+    answer = userinfo.answer(caller(), provider=services())
+    if isinstance(answer, str):
+        return Response(answer, mimetype="application/jwt")
+    return json_answer(answer)
 
 
 @blueprint.get("/jwks")

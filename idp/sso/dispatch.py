@@ -16,7 +16,7 @@ from idp.core import errors
 from idp.core.levels import Method
 from idp.core.settings import Settings
 from idp.sso.situation import Situation
-from idp.sso.steps import Need, Refusal, RegistryDue, account, consent, identity, login, second_factor
+from idp.sso.steps import Need, Refusal, RegistryDue, account, confirmation, consent, identity, login, second_factor
 
 Decision = Need | RegistryDue | Refusal | None
 
@@ -26,7 +26,8 @@ def decide(situation: Situation, *, settings: Settings, means_of: Callable[[UUID
     if situation.progress.has_denied:
         return Refusal(errors.DENIED, is_for_portal=True)
     return (
-        login.need(situation)
+        confirmation.need(situation)
+        or login.need(situation)
         or account.need(situation)
         or identity.need(situation, settings)
         or second_factor.need(situation, means_of)

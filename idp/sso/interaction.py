@@ -1,7 +1,7 @@
 r"""The interaction: one authorization request on its way through the pages.
 
-    open --> authenticated? --> selected? --> agreed? --> finished
-                   \____________ denied ____________/
+    open --> confirmed? --> authenticated? --> selected? --> agreed? --> finished
+                                   \____________ denied ____________/
 
 The browser carries a handle in the path and the flow cookie's secret; the row keeps the digest of both. Without the
 cookie the handle opens nothing: a link sent to somebody else is worthless (Dex CVE-2022-39222). Every transition is
@@ -47,13 +47,14 @@ class Visit:
     handle: str
     flow_secret: str
     id: UUID
-    client_id: UUID
+    client_id: UUID | None
     request: AuthorizationRequest
     session_id: UUID | None
     has_authenticated: bool
     has_selected: bool
     has_agreed: bool
     has_denied: bool
+    has_confirmed: bool
     code_digest: bytes | None
     is_finished: bool
 
@@ -63,8 +64,10 @@ class Visit:
         What another session did on these pages does not count: somebody may have signed in anew in another tab.
         """
         if standing is None or standing.session_id != self.session_id:
-            return Progress(has_denied=self.has_denied)
-        return Progress(self.has_authenticated, self.has_selected, self.has_agreed, self.has_denied)
+            return Progress(has_denied=self.has_denied, has_confirmed=self.has_confirmed)
+        return Progress(
+            self.has_authenticated, self.has_selected, self.has_agreed, self.has_denied, self.has_confirmed
+        )
 
 
 def cookie_name(handle: str) -> str:
@@ -72,8 +75,13 @@ def cookie_name(handle: str) -> str:
     return FLOW_COOKIE + handle[:_NAME_LENGTH]
 
 
-def open_interaction(request: AuthorizationRequest, client_id: UUID, *, settings: Settings, keyring: Keyring) -> Opened:
-    """Store a checked request, sealed because a login hint may be a number, and commit."""
+def open_interaction(
+    request: AuthorizationRequest, client_id: UUID | None, *, settings: Settings, keyring: Keyring
+) -> Opened:
+    """Store a checked request, sealed because a login hint may be a number, and commit.
+
+    `client_id` is None for the provider's own pages (`sso.own_pages`).
+    """
     handle, flow_secret = new_handle(), new_secret()
     now = database_now()
     interaction_id = new_id()
@@ -124,6 +132,7 @@ def visit(handle: str, flow_secret: str | None, *, keyring: Keyring) -> Visit:
         has_selected=row.selected_at is not None,
         has_agreed=row.agreed_at is not None,
         has_denied=row.denied_at is not None,
+        has_confirmed=row.confirmed_at is not None,
         code_digest=row.code_digest,
         is_finished=row.finished_at is not None,
     )
@@ -160,6 +169,17 @@ def mark_selected(visited: Visit, session_id: UUID) -> None:
 def mark_agreed(visited: Visit, session_id: UUID) -> None:
     """Note that the citizen of this session agreed, or read the notice; the caller commits."""
     _mark(visited.id, **(_of_session(visited, session_id) | {"agreed_at": clock.now()}))
+
+
+def mark_confirmed(visited: Visit) -> None:
+    """Note the yes to a request from another device; the caller commits."""
+    _mark(visited.id, confirmed_at=clock.now())
+
+
+def finish(visited: Visit) -> None:
+    """Note that the pages of an interaction without a portal have led to their end, and commit."""
+    _mark(visited.id, finished_at=clock.now())
+    db.session.commit()
 
 
 def _of_session(visited: Visit, session_id: UUID) -> dict[str, object]:

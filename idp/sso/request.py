@@ -1,11 +1,12 @@
 """The checked authorization request: the value that travels through the pages."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
 from idp.core.levels import Level
+from idp.core.scopes import OFFLINE_ACCESS
 
 
 class Prompt(StrEnum):
@@ -21,6 +22,7 @@ class ResponseMode(StrEnum):
     """How the answer reaches the portal (OAuth 2.0 Multiple Response Type Encoding Practices, 2.1; Form Post; JARM).
 
     OTHER_DEVICE: no browser carries it; the client asks for it at the token endpoint (RFC 8628; CIBA).
+    OWN_PAGE: there is no portal; the browser goes on to a page of the provider, signed in.
     """
 
     QUERY = "query"
@@ -28,6 +30,7 @@ class ResponseMode(StrEnum):
     QUERY_JWT = "query.jwt"
     FORM_POST_JWT = "form_post.jwt"
     OTHER_DEVICE = "other_device"
+    OWN_PAGE = "own_page"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +39,10 @@ class AuthorizationRequest:
 
     `acr_values` are the words the portal used for levels it accepts (from acr_values, the claims parameter, or the
     client's record), `level` the lowest of them; `is_level_essential` says that less is a failure. `claims` go to
-    UserInfo and `id_token_claims` into the ID token; both are names of claims about the person. `resources` are the
-    resource servers tokens are for (RFC 8707), `confirmation` the key the code is bound to (`jkt:...`; RFC 9449, 10),
-    `pushed` the digest (hex) of the pushed request it came in, `decoupled` that of the device's or CIBA's request.
+    UserInfo and `id_token_claims` into the ID token; both are names of claims about the person. `resource` is the
+    resource server tokens are for (RFC 8707; empty for UserInfo), `confirmation` the key the code is bound to
+    (`jkt:...`; RFC 9449, 10), `pushed` the digest (hex) of the pushed request it came in, `decoupled` that of the
+    device's or CIBA's request.
     """
 
     client_id: str
@@ -58,15 +62,20 @@ class AuthorizationRequest:
     ui_locales: tuple[str, ...] = ()
     hinted_sub: str | None = None
     response_mode: ResponseMode = ResponseMode.QUERY
-    resources: tuple[str, ...] = ()
+    resource: str = ""
     confirmation: str = ""
     pushed: str = ""
     decoupled: str = ""
 
     @property
     def disclosed(self) -> frozenset[str]:
-        """Return all claims about the person that the portal will receive, by either way."""
-        return frozenset(self.claims) | frozenset(self.id_token_claims)
+        """Return all that the citizen is asked for: claims by either way, and access after the session."""
+        lasting = {OFFLINE_ACCESS} & set(self.scopes)
+        return frozenset(self.claims) | frozenset(self.id_token_claims) | lasting
+
+    def pushed_as(self, key: str) -> "AuthorizationRequest":
+        """Return the request with the digest (hex) of the pushed request it came in."""
+        return replace(self, pushed=key)
 
     def to_document(self) -> dict[str, Any]:
         """Return the request as a JSON document for the interaction's row."""
@@ -88,7 +97,7 @@ class AuthorizationRequest:
             "ui_locales": list(self.ui_locales),
             "hinted_sub": self.hinted_sub,
             "response_mode": self.response_mode.value,
-            "resources": list(self.resources),
+            "resource": self.resource,
             "confirmation": self.confirmation,
             "pushed": self.pushed,
             "decoupled": self.decoupled,
@@ -98,8 +107,8 @@ class AuthorizationRequest:
     def from_document(cls, document: Mapping[str, Any]) -> "AuthorizationRequest":
         """Return the request a row of ours holds."""
         fields = dict(document)
-        for name in ("scopes", "claims", "id_token_claims", "acr_values", "ui_locales", "resources"):
-            fields[name] = tuple(fields.get(name, ()))
+        for name in ("scopes", "claims", "id_token_claims", "acr_values", "ui_locales"):
+            fields[name] = tuple(fields[name])
         fields["level"] = Level(fields["level"])
         fields["response_mode"] = ResponseMode(fields.get("response_mode", ResponseMode.QUERY))
         fields["prompt"] = frozenset(Prompt(value) for value in fields["prompt"])

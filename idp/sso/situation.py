@@ -38,12 +38,16 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far the citizen has come on these pages; all False for a request that has shown none."""
+    """How far the citizen has come on these pages; all False for a request that has shown none.
+
+    `has_confirmed` belongs to the browser, whoever signs in on it; the rest to the session.
+    """
 
     has_authenticated: bool = False
     has_selected: bool = False
     has_agreed: bool = False
     has_denied: bool = False
+    has_confirmed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

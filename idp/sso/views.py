@@ -29,6 +29,8 @@ from idp.core.web import Back, render, see_other
 from idp.sso import consent, dispatch, interaction, session
 from idp.sso.forms import FieldError, LoginForm, code_problems, field_error
 from idp.sso.interaction import Visit
+from idp.sso.own_pages import own_client
+from idp.sso.request import ResponseMode
 from idp.sso.services import Services, services
 from idp.sso.situation import Progress, Situation, Standing, read_standing
 from idp.sso.steps import Need, Step
@@ -88,9 +90,14 @@ class Arrival:
         return _text(self.services.keyring.hmac(Purpose.FORM, message))
 
     @property
-    def form_action(self) -> str:
-        """Return the origin a form may end at: Chromium holds form-action against redirects too."""
-        return web.origin_of(self.visit.request.redirect_uri)
+    def form_action(self) -> str | None:
+        """Return the origin a form may end at, besides ours: Chromium holds form-action against redirects too."""
+        return None if self.stays_here else web.origin_of(self.visit.request.redirect_uri)
+
+    @property
+    def stays_here(self) -> bool:
+        """Tell whether the pages end with us, because the answer reaches nobody through this browser."""
+        return self.visit.request.response_mode in (ResponseMode.OTHER_DEVICE, ResponseMode.OWN_PAGE)
 
     def keep_cookies(self, response: Response) -> Response:
         """Put the renewed session secret on the answer, if this request is the second half of a double click.
@@ -127,11 +134,7 @@ def arrive(handle: str) -> Arrival:
     provider = services()
     settings = provider.settings
     visit = interaction.visit(handle, flow_secret(handle), keyring=provider.keyring)
-    client = provider.clients.by_row_id(visit.client_id)
-    if client is None or not client.is_active:
-        raise Failure(errors.SUSPENDED_CLIENT)
-    if visit.request.redirect_uri not in client.redirect_uris or not set(visit.request.scopes) <= set(client.scopes):
-        raise Failure(errors.FLOW_EXPIRED)
+    client = _client_of(visit, provider)
     web.prefer_languages(visit.request.ui_locales)
     secret = request.cookies.get(web.cookie_name(SESSION_COOKIE, settings))
     standing = read_standing(provider.hot_path, secret, client)
@@ -147,6 +150,35 @@ def arrive(handle: str) -> Arrival:
     return Arrival(provider, visit, client, standing, progress, decision, renewed)
 
 
+def _client_of(visit: Visit, provider: Services) -> Client:
+    request, mode = visit.request, visit.request.response_mode
+    if visit.client_id is None:
+        return own_client(provider.settings)
+    client = provider.clients.by_row_id(visit.client_id)
+    if client is None or not client.is_active:
+        raise Failure(errors.SUSPENDED_CLIENT)
+    is_answerable = mode is ResponseMode.OTHER_DEVICE or request.redirect_uri in client.redirect_uris
+    if not is_answerable or not set(request.scopes) <= set(client.scopes):
+        raise Failure(errors.FLOW_EXPIRED)
+    return client
+
+
+def enter(opened: interaction.Opened, provider: Services) -> Response:
+    """Send the browser to the pages of an interaction just opened, with its flow cookie."""
+    settings = provider.settings
+    response = see_other(path_of(opened.handle))
+    for name in interaction.surplus(list(request.cookies)):
+        web.drop_cookie(response, name.removeprefix("__Host-"), settings)
+    web.set_cookie(
+        response,
+        interaction.cookie_name(opened.handle),
+        opened.flow_secret,
+        settings,
+        max_age=settings.interaction_lifetime,
+    )
+    return response
+
+
 def flow_secret(handle: str) -> str | None:
     """Return the flow cookie this browser sent for `handle`."""
     return request.cookies.get(web.cookie_name(interaction.cookie_name(handle), services().settings))
@@ -158,8 +190,8 @@ def failure_page(failure: Failure, handle: str) -> Response:
     client_id = interaction.find_client(handle)
     client = provider.clients.by_row_id(client_id) if client_id is not None else None
     back = None
-    if client is not None:
-        # From the client's record, never from the request.
+    # From the client's record, never from the request; a client of devices alone may have no address.
+    if client is not None and (client.client_uri or client.redirect_uris):
         home = client.client_uri or web.origin_of(min(client.redirect_uris)) + "/"
         back = Back("link", home, client.name(web.current_language()))
     return web.error_page(failure.entry, reference=web.reference(), back=back)
@@ -168,8 +200,8 @@ def failure_page(failure: Failure, handle: str) -> Response:
 def step_page(step: Step) -> Callable[[Callable[[Arrival], Response]], Callable[[str], Response]]:
     """Guard a page: only the step the dispatcher asks for is served, only posts with the form token are acted on."""
 
-    def guard(page: Callable[[Arrival], Response]) -> Callable[[str], Response]:
-        @wraps(page)
+    def guard(view: Callable[[Arrival], Response]) -> Callable[[str], Response]:
+        @wraps(view)
         def guarded(handle: str) -> Response:
             try:
                 arrival = arrive(handle)
@@ -177,7 +209,7 @@ def step_page(step: Step) -> Callable[[Callable[[Arrival], Response]], Callable[
                     return arrival.keep_cookies(see_other(arrival.path))
                 if request.method == "POST":
                     _check_form_token(arrival)
-                return arrival.keep_cookies(page(arrival))
+                return arrival.keep_cookies(view(arrival))
             except Failure as failure:
                 if failure.entry.code.startswith("OP-"):
                     raise
@@ -196,7 +228,8 @@ def _check_form_token(arrival: Arrival) -> None:
         raise Failure(errors.FORM_EXPIRED)
 
 
-def _page(arrival: Arrival, template: str, *, status: int = 200, **context: Any) -> Response:
+def page(arrival: Arrival, template: str, *, status: int = 200, **context: Any) -> Response:
+    """Return a page of a login, with what every one of them needs."""
     return render(
         template,
         status=status,
@@ -206,6 +239,7 @@ def _page(arrival: Arrival, template: str, *, status: int = 200, **context: Any)
         cancel_action=f"{arrival.path}/cancel",
         csrf=arrival.csrf,
         shown_to=arrival.shown_to,
+        elsewhere=arrival.visit.request.response_mode is ResponseMode.OTHER_DEVICE,
         **context,
     )
 
@@ -236,8 +270,8 @@ def login(arrival: Arrival) -> Response:
         keyring=arrival.services.keyring,
     )
     if result.outcome is password.Outcome.BUSY:
-        page = _login_page(arrival, form, [field_error("", "error.OP-002.message")], status=503)
-        return _retry(page, result.retry_after or 1)
+        busy = _login_page(arrival, form, [field_error("", "error.OP-002.message")], status=503)
+        return _retry(busy, result.retry_after or 1)
     if result.outcome is password.Outcome.THROTTLED:
         wait = result.retry_after or 1
         return _retry(_login_page(arrival, form, [_throttled("login", wait)], status=429), wait)
@@ -261,7 +295,7 @@ def login(arrival: Arrival) -> Response:
 
 
 def _login_page(arrival: Arrival, form: LoginForm, problems: list[FieldError], *, status: int = 200) -> Response:
-    return _page(
+    return page(
         arrival,
         "sso/login.html",
         status=status,
@@ -271,10 +305,10 @@ def _login_page(arrival: Arrival, form: LoginForm, problems: list[FieldError], *
     )
 
 
-def _throttled(page: str, seconds: int) -> FieldError:
-    if page == "login" and seconds < 60:  # noqa: PLR2004 (a minute)
+def _throttled(form: str, seconds: int) -> FieldError:
+    if form == "login" and seconds < 60:  # noqa: PLR2004 (a minute)
         return field_error("", "login.error.wait-seconds", seconds=seconds)
-    return field_error("", f"{page}.error.throttled", minutes=max(1, -(-seconds // 60)))
+    return field_error("", f"{form}.error.throttled", minutes=max(1, -(-seconds // 60)))
 
 
 # --- one-time code ----------------------------------------------------------------------------------------------
@@ -330,7 +364,7 @@ def _answer_of_the_other_click(handle: str) -> Response | None:
 
 def _code_page(arrival: Arrival, problems: list[FieldError], *, status: int = 200) -> Response:
     is_step_up = not arrival.progress.has_authenticated
-    return _page(arrival, "sso/totp.html", status=status, errors=problems, step_up=is_step_up)
+    return page(arrival, "sso/totp.html", status=status, errors=problems, step_up=is_step_up)
 
 
 # --- which account ----------------------------------------------------------------------------------------------
@@ -342,7 +376,7 @@ def account(arrival: Arrival) -> Response:
     """Ask whether to go on with the account of the session, or act on the answer."""
     assert arrival.standing is not None
     if request.method != "POST":
-        return _page(arrival, "sso/select_account.html", full_name=_profile(arrival).full_name)
+        return page(arrival, "sso/select_account.html", full_name=profile_of(arrival).full_name)
     if not _is_same_person(arrival):
         return see_other(request.path)
     response = see_other(arrival.path)
@@ -355,7 +389,7 @@ def account(arrival: Arrival) -> Response:
     return response
 
 
-def _profile(arrival: Arrival) -> claims.Profile:
+def profile_of(arrival: Arrival) -> claims.Profile:
     assert arrival.standing is not None
     citizen = db.session.get_one(Citizen, arrival.standing.citizen_id)
     profile = claims.open_profile(citizen.profile, citizen.id, arrival.services.keyring)
@@ -401,13 +435,13 @@ def _is_same_person(arrival: Arrival) -> bool:
 
 def _consent_page(arrival: Arrival, template: str, **context: Any) -> Response:
     assert arrival.standing is not None
-    profile = _profile(arrival)
+    profile = profile_of(arrival)
     asked = consent.items(
         arrival.visit.request, arrival.client, profile, arrival.standing, language=web.current_language()
     )
     has_new = any(item.new for item in asked) and not all(item.new for item in asked)
     shown = [item for item in asked if item.new] if has_new else asked
-    return _page(
+    return page(
         arrival,
         template,
         full_name=profile.full_name,
@@ -446,6 +480,8 @@ def _deny(arrival: Arrival, event: Event) -> Response:
 
 
 def refusal_page(arrival: Arrival, entry: errors.Entry) -> Response:
-    """Return the page that explains why this login ends, with the button back to the portal."""
+    """Return the page that explains why this login ends, with the button back to the portal if there is one."""
+    if arrival.stays_here:
+        return web.error_page(entry, reference=web.reference())
     back = Back("form", f"{arrival.path}/cancel", arrival.agency, arrival.csrf)
     return web.error_page(entry, reference=web.reference(), back=back, form_action=arrival.form_action)

@@ -1,7 +1,7 @@
 """Tables of the whole protocol: pushed requests, refresh tokens, proofs, logout deliveries, devices, registration.
 
 Together, because they came with one design. A client's dated exception from PKCE, once two members of its document,
-becomes one of its exemptions.
+becomes one of its exemptions; its policy and terms become links by language.
 """
 
 import json
@@ -21,13 +21,17 @@ _TIME = sa.DateTime(timezone=True)
 def upgrade() -> None:
     """Make the tables, widen codes and access tokens, and rewrite the clients' exceptions."""
     for table, column in (
-        ("authorization_code", sa.Column("resources", sa.Text(), nullable=False, server_default="")),
+        ("authorization_code", sa.Column("resource", sa.Text(), nullable=False, server_default="")),
         ("authorization_code", sa.Column("confirmation", sa.String(length=64), nullable=False, server_default="")),
         ("access_token", sa.Column("grant_id", sa.Uuid(), nullable=True)),
-        ("access_token", sa.Column("resources", sa.Text(), nullable=False, server_default="")),
+        ("access_token", sa.Column("resource", sa.Text(), nullable=False, server_default="")),
         ("access_token", sa.Column("confirmation", sa.String(length=64), nullable=False, server_default="")),
     ):
         op.add_column(table, column)
+    # An interaction of our own pages has no client; one of another device is confirmed first.
+    with op.batch_alter_table("interaction") as interaction:
+        interaction.alter_column("client_id", existing_type=sa.Uuid(), nullable=True)
+        interaction.add_column(sa.Column("confirmed_at", _TIME, nullable=True))
     op.create_table(
         "pushed_request",
         sa.Column("digest", _DIGEST, nullable=False),
@@ -51,13 +55,16 @@ def upgrade() -> None:
         sa.Column("scope", sa.Text(), nullable=False),
         sa.Column("claims", sa.Text(), nullable=False),
         sa.Column("id_token_claims", sa.Text(), nullable=False),
-        sa.Column("resources", sa.Text(), nullable=False),
+        sa.Column("resource", sa.Text(), nullable=False),
         sa.Column("acr", sa.String(length=16), nullable=False),
         sa.Column("amr", sa.String(length=64), nullable=False),
         sa.Column("auth_time", _TIME, nullable=False),
         sa.Column("token_lifetime", sa.Integer(), nullable=False),
         sa.Column("confirmation", sa.String(length=64), nullable=False),
+        sa.Column("generation", sa.Integer(), nullable=False),
         sa.Column("created_at", _TIME, nullable=False),
+        sa.Column("refreshed_at", _TIME, nullable=True),
+        sa.Column("idle_expires_at", _TIME, nullable=False),
         sa.Column("expires_at", _TIME, nullable=False),
         sa.Column("revoked_at", _TIME, nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_offline_grant")),
@@ -65,20 +72,6 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_offline_grant_expires_at"), "offline_grant", ["expires_at"])
     op.create_index("ix_offline_grant_citizen_id_client_id", "offline_grant", ["citizen_id", "client_id"])
-    op.create_table(
-        "refresh_token",
-        sa.Column("digest", _DIGEST, nullable=False),
-        sa.Column("grant_id", sa.Uuid(), nullable=False),
-        sa.Column("issued_at", _TIME, nullable=False),
-        sa.Column("expires_at", _TIME, nullable=False),
-        sa.Column("used_at", _TIME, nullable=True),
-        sa.ForeignKeyConstraint(
-            ["grant_id"], ["offline_grant.id"], name=op.f("fk_refresh_token_grant_id_offline_grant"), ondelete="CASCADE"
-        ),
-        sa.PrimaryKeyConstraint("digest", name=op.f("pk_refresh_token")),
-    )
-    op.create_index(op.f("ix_refresh_token_grant_id"), "refresh_token", ["grant_id"])
-    op.create_index(op.f("ix_refresh_token_expires_at"), "refresh_token", ["expires_at"])
     op.create_table(
         "dpop_proof",
         sa.Column("digest", _DIGEST, nullable=False),
@@ -125,9 +118,9 @@ def upgrade() -> None:
         sa.Column("user_code_digest", _DIGEST, nullable=True),
         sa.Column("request", sa.Text(), nullable=False),
         sa.Column("shown", sa.Text(), nullable=False),
-        sa.Column("confirmation", sa.String(length=64), nullable=False),
         sa.Column("seconds_between_polls", sa.Integer(), nullable=False),
         sa.Column("polled_at", _TIME, nullable=True),
+        sa.Column("is_hasty", sa.Boolean(), nullable=False),
         sa.Column("approved_at", _TIME, nullable=True),
         sa.Column("denied_at", _TIME, nullable=True),
         sa.Column("created_at", _TIME, nullable=False),
@@ -137,6 +130,14 @@ def upgrade() -> None:
     )
     op.create_index("ix_decoupled_request_citizen_id_expires_at", "decoupled_request", ["citizen_id", "expires_at"])
     op.create_index(op.f("ix_decoupled_request_expires_at"), "decoupled_request", ["expires_at"])
+    op.create_table(
+        "resource_identifier",
+        sa.Column("identifier", sa.Text(), nullable=False),
+        sa.Column("client_id", sa.Uuid(), nullable=False),
+        sa.ForeignKeyConstraint(["client_id"], ["client.id"], name=op.f("fk_resource_identifier_client_id_client")),
+        sa.PrimaryKeyConstraint("identifier", name=op.f("pk_resource_identifier")),
+    )
+    op.create_index(op.f("ix_resource_identifier_client_id"), "resource_identifier", ["client_id"])
     op.create_table(
         "initial_access_token",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -177,16 +178,20 @@ def upgrade() -> None:
 def downgrade() -> None:
     """Drop what this migration made; dated exceptions become the two members again."""
     for table in (
-        "client_logo", "client_registration", "initial_access_token", "decoupled_request", "logout_breaker",
-        "logout_delivery", "dpop_proof", "refresh_token", "offline_grant", "pushed_request",
+        "client_logo", "client_registration", "initial_access_token", "resource_identifier", "decoupled_request", "logout_breaker",
+        "logout_delivery", "dpop_proof", "offline_grant", "pushed_request",
     ):  # fmt: skip
         op.drop_table(table)
+    op.execute("DELETE FROM interaction WHERE client_id IS NULL")
+    with op.batch_alter_table("interaction") as interaction:
+        interaction.drop_column("confirmed_at")
+        interaction.alter_column("client_id", existing_type=sa.Uuid(), nullable=False)
     for table, column in (
         ("access_token", "confirmation"),
-        ("access_token", "resources"),
+        ("access_token", "resource"),
         ("access_token", "grant_id"),
         ("authorization_code", "confirmation"),
-        ("authorization_code", "resources"),
+        ("authorization_code", "resource"),
     ):
         op.drop_column(table, column)
     _rewrite_documents(_without_exemptions)
@@ -204,11 +209,16 @@ def _rewrite_documents(change) -> None:
 def _with_exemptions(document):
     until, reason = document.pop("pkce_exempt_until", None), document.pop("pkce_exempt_reason", None)
     document["exemptions"] = {"pkce": {"until": until, "reason": reason or ""}} if until else {}
+    for name in ("policy_uri", "tos_uri"):
+        uri = document.pop(name)
+        document[f"{name}s"] = {"vi": uri} if uri else {}
     return document
 
 
 def _without_exemptions(document):
     exempt = document.pop("exemptions", {}).get("pkce", {})
+    for name in ("policy_uri", "tos_uri"):
+        document[name] = document.pop(f"{name}s").get("vi")
     known = (
         "names", "client_uri", "policy_uri", "tos_uri", "contacts", "redirect_uris", "post_logout_redirect_uris",
         "sector", "scopes", "purposes", "basis", "legal_bases", "default_level", "auth_method",

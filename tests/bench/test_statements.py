@@ -16,7 +16,7 @@ import psycopg
 import pytest
 
 import idp.agencies.models
-import idp.oidc.models
+import idp.oidc.statements
 import idp.sso.models
 from idp.app import create_app
 from idp.core import settings, web
@@ -37,7 +37,7 @@ _HIGHEST_COST = 150.0
 
 _STATEMENTS = {
     f"{module.__name__.split('.')[1]}.{name}": value
-    for module in (idp.sso.models, idp.oidc.models, idp.agencies.models)
+    for module in (idp.sso.models, idp.oidc.statements, idp.agencies.models)
     for name, value in vars(module).items()
     if isinstance(value, Query | Change)
 }

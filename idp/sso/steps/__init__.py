@@ -13,6 +13,7 @@ from idp.core.errors import Entry
 class Step(StrEnum):
     """A page of the login; the value is the last part of its path, /signin/HANDLE/STEP."""
 
+    CONFIRMATION = "confirm"
     LOGIN = "login"
     ACCOUNT = "account"
     CODE = "code"

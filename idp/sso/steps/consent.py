@@ -2,7 +2,7 @@
 
 from idp.agencies.metadata import Basis
 from idp.core import errors
-from idp.sso.request import Prompt
+from idp.sso.request import Prompt, ResponseMode
 from idp.sso.situation import Situation
 from idp.sso.steps import Need, Step
 
@@ -10,10 +10,11 @@ from idp.sso.steps import Need, Step
 def need(situation: Situation) -> Need | None:
     """Tell whether the citizen must be asked or told: at the first visit, for anything new, or on prompt=consent.
 
-    What was told under a law was never agreed to, so a client that changes its basis starts anew.
+    What was told under a law was never agreed to, so a client that changes its basis starts anew. The provider's own
+    pages receive nothing that is not here already.
     """
     standing = situation.standing
-    if standing is None:
+    if standing is None or situation.request.response_mode is ResponseMode.OWN_PAGE:
         return None
     is_remembered = (
         standing.agreed is not None
