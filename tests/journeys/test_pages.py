@@ -196,6 +196,7 @@ def test_sign_in_page_weighs_at_most_30_kilobytes(house: House, profile: Callabl
     assert sum(weights.values()) <= LIGHT
 
 
+@pytest.mark.holds("RFC9700-4.2-1")
 def test_browser_has_nothing_to_complain_about_on_the_whole_way(
     clinic: House, profile: Callable[..., BrowserContext]
 ) -> None:

@@ -16,6 +16,7 @@ def words(page: Page) -> str:
     return " ".join(page.inner_text("body").split())
 
 
+@pytest.mark.holds("FAPI2SP-5.3.2.3-1")
 def test_citizen_walks_the_whole_way_without_scripts(any_house: House, profile: Callable[..., BrowserContext]) -> None:
     house, person = any_house, any_house.somebody()
     page = profile(java_script_enabled=False).new_page()
@@ -90,6 +91,7 @@ def test_citizen_walks_the_whole_way_without_scripts(any_house: House, profile: 
     assert [secret for secret in (*secrets, person.full_name) if secret in log] == []
 
 
+@pytest.mark.holds("RFC9470-5-1")
 def test_step_up_asks_for_the_code_only_when_the_session_lacks_it(
     house: House, profile: Callable[..., BrowserContext]
 ) -> None:
@@ -126,6 +128,7 @@ def test_second_visit_asks_nothing_when_all_is_remembered(house: House, profile:
     assert page.inner_text("#sub")
 
 
+@pytest.mark.holds("OIDCC-5.5.1.1-1")
 def test_level_that_cannot_be_met_is_told_to_the_portal(house: House, profile: Callable[..., BrowserContext]) -> None:
     page = profile(java_script_enabled=False).new_page()
     citizen.sign_in_at_etax(page, house, house.somebody())
@@ -136,6 +139,7 @@ def test_level_that_cannot_be_met_is_told_to_the_portal(house: House, profile: C
     assert page.inner_text("#acr") == "loa2"
 
 
+@pytest.mark.holds("L3")
 def test_sign_out_leads_back_only_where_the_portal_is_known(
     house: House, profile: Callable[..., BrowserContext]
 ) -> None:

@@ -147,6 +147,7 @@ def test_all_cookies_lost_in_mid_flow_ask_to_sign_in_anew(house: House, profile:
 
 
 @pytest.mark.parametrize("at", ["login", "code", "notice"])
+@pytest.mark.holds("F11")
 def test_cancel_leads_back_to_the_portal_from_every_page(house: House, profile: Profile, at: str) -> None:
     person, page = house.somebody(), profile().new_page()
     start(page, house.etax)
@@ -164,6 +165,7 @@ def test_cancel_leads_back_to_the_portal_from_every_page(house: House, profile: 
 
 
 @pytest.mark.parametrize("button", ["#consent-deny", "#signin-cancel"])
+@pytest.mark.holds("OIDCC-3.1.2.4-1")
 def test_consent_refused_sends_nothing_and_is_asked_again(house: House, profile: Profile, button: str) -> None:
     person, page = house.somebody(), profile().new_page()
     start(page, house.library)
@@ -283,6 +285,7 @@ def test_language_switch_keeps_the_place(house: House, profile: Profile) -> None
         ({"redirect_uri": ""}, "PR-002"),
     ],
 )
+@pytest.mark.holds("B1")
 def test_unproven_portal_gets_a_page_without_a_link_out(
     house: House, profile: Profile, parameters: dict[str, str], code: str
 ) -> None:

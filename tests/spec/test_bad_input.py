@@ -101,6 +101,7 @@ QUERIES = [
 
 @pytest.mark.parametrize("query", QUERIES)
 @pytest.mark.parametrize("path", ["/authorize", "/logout", "/token", "/userinfo", "/", "/jwks"])
+@pytest.mark.holds("RFC6749-10.14-1")
 def test_a_malformed_query_is_refused_in_form(visitor: Browser, portal: Portal, query: str, path: str) -> None:
     for method in ("GET", "POST", "HEAD"):
         response = visitor.send(method, path, query_string=query)
@@ -113,6 +114,7 @@ def test_a_malformed_query_is_refused_in_form(visitor: Browser, portal: Portal, 
 
 
 @pytest.mark.parametrize("query", QUERIES)
+@pytest.mark.holds("RFC6749-4.1.2.1-3")
 def test_malformed_parameters_beside_a_good_request_are_refused_in_form(
     visitor: Browser, portal: Portal, query: str
 ) -> None:

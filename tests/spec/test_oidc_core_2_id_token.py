@@ -21,6 +21,7 @@ def person(provider: Provider) -> Person:
     return provider.citizen()
 
 
+@pytest.mark.holds("B23", "OIDCC-2-4", "OIDCC-2-5", "OIDCC-10-1", "OIDCC-15.1-1")
 def test_two_libraries_verify_the_token_and_read_the_same(
     provider: Provider, portal: Portal, browser: Browser, person: Person
 ) -> None:
@@ -32,6 +33,7 @@ def test_two_libraries_verify_the_token_and_read_the_same(
     assert read.header == {"alg": algorithm, "kid": read.header["kid"], "typ": "JWT"}
 
 
+@pytest.mark.holds("B23", "OIDCC-2-1", "OIDCC-2-2", "OIDCC-3.1.3-2", "OIDCC-3.1.3-3")
 def test_the_claims_are_those_of_the_specification(
     provider: Provider, portal: Portal, browser: Browser, person: Person
 ) -> None:
@@ -46,6 +48,7 @@ def test_the_claims_are_those_of_the_specification(
     assert isinstance(claims["amr"], list)
 
 
+@pytest.mark.holds("RFC6750-5.3-1", "OIDCC-16-1")
 def test_tokens_live_shorter_at_a_higher_level(
     provider: Provider, portal: Portal, browser: Browser, person: Person
 ) -> None:
@@ -62,6 +65,7 @@ def test_a_changed_token_is_refused(provider: Provider, portal: Portal, browser:
         jwt.decode(changed, {"keys": provider.jwks()}, algorithms=["RS256", "ES256"], audience=portal.client_id)
 
 
+@pytest.mark.holds("B23", "OIDCD-3-5", "FAPI2SP-5.4.2-1", "FAPI2SP-5.4.3-1")
 def test_published_keys_are_public_named_and_distinct(provider: Provider) -> None:
     response = provider.http().get("/jwks")
     assert response.mimetype == "application/json"

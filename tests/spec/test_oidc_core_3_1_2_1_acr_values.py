@@ -37,6 +37,7 @@ def person(provider: Provider) -> Person:
         ("1 2 \u0110", "loa1", ["pwd"]),
     ],
 )
+@pytest.mark.holds("B12", "OIDCC-2-6", "OIDCC-3.1.2.1-10", "OIDCC-15.1-1")
 def test_any_mix_of_values_succeeds_and_the_answer_is_true(
     portal: Portal, browser: Browser, person: Person, acr_values: str | None, acr: str, amr: list[str]
 ) -> None:
@@ -44,6 +45,7 @@ def test_any_mix_of_values_succeeds_and_the_answer_is_true(
     assert (claims["acr"], claims["amr"]) == (acr, amr)
 
 
+@pytest.mark.holds("B12", "OIDCC-2-6")
 def test_what_was_proven_is_said_when_it_is_more_than_was_asked(
     portal: Portal, browser: Browser, person: Person
 ) -> None:
@@ -61,6 +63,7 @@ def test_the_level_of_the_clients_record_is_asked_when_the_request_names_none(
     assert strict.sign_in(provider.browser(), person, acr_values="loa1")["acr"] == "loa1"
 
 
+@pytest.mark.holds("RFC9470-5-1")
 def test_a_higher_level_leads_to_step_up_and_not_to_a_new_login(
     provider: Provider, portal: Portal, browser: Browser, person: Person
 ) -> None:
@@ -120,6 +123,7 @@ ESSENTIAL = [
 
 
 @pytest.mark.parametrize("claims", ESSENTIAL)
+@pytest.mark.holds("OIDCC-5.5.1.1-1")
 def test_an_essential_level_is_reached_by_login_or_step_up(
     portal: Portal, provider: Provider, browser: Browser, person: Person, claims: str
 ) -> None:
@@ -132,6 +136,7 @@ def test_an_essential_level_is_reached_by_login_or_step_up(
 
 
 @pytest.mark.parametrize("values", [["loa3"], ["eidas3", "LoA3"]])
+@pytest.mark.holds("OIDCC-5.5.1.1-1")
 def test_an_essential_level_out_of_reach_is_an_error_to_the_portal(
     portal: Portal, browser: Browser, person: Person, values: list[str]
 ) -> None:
@@ -144,6 +149,7 @@ def test_an_essential_level_out_of_reach_is_an_error_to_the_portal(
     assert Answer(response.headers["Location"])["error"] == "unmet_authentication_requirements"
 
 
+@pytest.mark.holds("OIDCC-5.5.1.1-1")
 def test_an_essential_level_without_the_means_is_an_error_to_the_portal(
     provider: Provider, portal: Portal, browser: Browser
 ) -> None:
@@ -158,6 +164,7 @@ def test_an_essential_level_nobody_knows_is_an_error_at_once(portal: Portal, bro
     assert portal.arrive(browser, claims=claims)["error"] == "unmet_authentication_requirements"
 
 
+@pytest.mark.holds("OIDCC-3.1.2.1-10")
 def test_a_level_that_is_only_wished_for_is_no_error(portal: Portal, browser: Browser, person: Person) -> None:
     claims = json_of(id_token={"acr": {"values": ["loa3", "urn:x"]}})
     assert portal.sign_in(browser, person, claims=claims)["acr"] == "loa2"

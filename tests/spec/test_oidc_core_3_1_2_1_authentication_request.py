@@ -35,6 +35,17 @@ def portal(provider: Provider) -> Portal:
         "javascript:alert(1)",
     ],
 )
+@pytest.mark.holds(
+    "B1",
+    "OIDCC-3.1.2.1-3",
+    "RFC6749-3.1.2.3-1",
+    "RFC6749-3.1.2.4-1",
+    "RFC6749-4.1.2.1-1",
+    "RFC6749-10.15-1",
+    "RFC9700-2.1-1",
+    "RFC9700-4.1-1",
+    "FAPI2SP-5.3.2.1-5",
+)
 def test_a_foreign_redirect_uri_is_a_page_without_a_way_out(
     portal: Portal, browser: Browser, redirect_uri: str | None
 ) -> None:
@@ -47,6 +58,7 @@ def test_a_foreign_redirect_uri_is_a_page_without_a_way_out(
         assert "evil.example" not in page.text
 
 
+@pytest.mark.holds("B1")
 def test_a_redirect_uri_given_twice_is_a_page(portal: Portal, browser: Browser) -> None:
     page = browser.get(portal.address() + "&redirect_uri=https%3A%2F%2Fthu.example%2Fother")
     assert (page.status, page.error_code) == (400, "PR-002")
@@ -55,6 +67,7 @@ def test_a_redirect_uri_given_twice_is_a_page(portal: Portal, browser: Browser) 
 @pytest.mark.parametrize(
     ("client_id", "code"), [("nobody", "PR-001"), (None, "PR-003"), ("", "PR-003"), ("x" * 4000, "PR-001")]
 )
+@pytest.mark.holds("OIDCC-3.1.2.1-3", "RFC6749-4.1.2.1-1", "RFC9700-4.11-1")
 def test_an_unknown_client_is_a_page(browser: Browser, portal: Portal, client_id: str | None, code: str) -> None:
     page = browser.get(portal.address(client_id=client_id))
     assert (page.status, page.error_code) == (400, code)
@@ -66,6 +79,7 @@ def test_a_client_named_twice_is_a_page(portal: Portal, browser: Browser) -> Non
     assert (page.status, page.error_code) == (400, "PR-003")
 
 
+@pytest.mark.holds("F11", "RFC6749-3.1.2-1")
 def test_the_registered_query_is_kept_when_the_answer_is_added(
     portal: Portal, provider: Provider, browser: Browser
 ) -> None:
@@ -100,6 +114,16 @@ def test_the_second_registered_address_is_answered_when_it_is_named(
         {"acr_values": "urn:mace:incommon:iap:silver 0"},
     ],
 )
+@pytest.mark.holds(
+    "B13",
+    "B14",
+    "OIDCC-3.1.2.1-2",
+    "OIDCC-3.1.2.1-11",
+    "OIDCC-3.1.2.1-12",
+    "OIDCC-3.1.2.2-1",
+    "OIDCC-15.1-1",
+    "RFC6749-3.1-2",
+)
 def test_what_is_not_understood_is_ignored(
     provider: Provider, browser: Browser, portal: Portal, extra: dict[str, str]
 ) -> None:
@@ -107,10 +131,12 @@ def test_what_is_not_understood_is_ignored(
     assert (page.status, page.step) == (200, "login")
 
 
+@pytest.mark.holds("B14")
 def test_an_unknown_parameter_given_twice_is_ignored(portal: Portal, browser: Browser) -> None:
     assert browser.get(portal.address() + "&foo=1&foo=2").step == "login"
 
 
+@pytest.mark.holds("B14", "RFC6749-3.3-1")
 def test_order_of_parameters_and_scopes_is_irrelevant(provider: Provider, browser: Browser) -> None:
     portal, person = provider.portal(scope="openid email phone"), provider.citizen(email="a@b.example")
     portal.arrive(browser, person, scope="openid email phone")
@@ -119,6 +145,7 @@ def test_order_of_parameters_and_scopes_is_irrelevant(provider: Provider, browse
     assert Answer(page.left_for or "").get("code")
 
 
+@pytest.mark.holds("B15", "OIDCC-3.1.2.1-1", "RFC6749-3.1-1")
 def test_the_request_may_be_posted(provider: Provider, portal: Portal, browser: Browser) -> None:
     person = provider.citizen()
     page = browser.post("/authorize", portal.request())
@@ -131,6 +158,7 @@ def test_the_request_may_be_posted(provider: Provider, portal: Portal, browser: 
     assert Answer(again.headers["Location"]).get("code")
 
 
+@pytest.mark.holds("B15")
 def test_a_cross_site_post_finds_the_session_although_its_cookie_stayed_behind(
     provider: Provider, portal: Portal, browser: Browser
 ) -> None:
@@ -157,6 +185,7 @@ def test_a_cross_site_post_with_prompt_none_is_login_required_when_there_is_no_s
 
 
 @pytest.mark.parametrize("nonce", [None, "n" * 512, "-._~+/=,;: đ\u0301 \U0001f600 \"'<&>%00%0a\\"])
+@pytest.mark.holds("B5", "F12", "OIDCC-2-3")
 def test_the_nonce_is_echoed_exactly_or_left_out(
     provider: Provider, portal: Portal, browser: Browser, nonce: str | None
 ) -> None:
@@ -164,6 +193,7 @@ def test_the_nonce_is_echoed_exactly_or_left_out(
     assert claims.get("nonce") == nonce
 
 
+@pytest.mark.holds("OIDCC-3.1.2.1-12", "RFC6749-10.14-1")
 def test_login_hint_fills_the_number_in_and_nothing_else(portal: Portal, browser: Browser) -> None:
     hint = '979191"><script>alert(1)</script>'
     page = browser.get(portal.address(login_hint=hint))
@@ -175,6 +205,7 @@ def test_login_hint_fills_the_number_in_and_nothing_else(portal: Portal, browser
 @pytest.mark.parametrize(
     ("ui_locales", "language"), [(None, "vi"), ("fr-CA en", "fr"), ("de en-GB", "en"), ("de", "vi"), ("vi", "vi")]
 )
+@pytest.mark.holds("OIDCC-3.1.2.1-11")
 def test_the_page_speaks_the_language_the_portal_asked_for(
     portal: Portal, browser: Browser, ui_locales: str | None, language: str
 ) -> None:

@@ -29,6 +29,7 @@ def signed(provider: Provider, **claims: Any) -> str:
         return provider.services.signing_keys.signer("ES256").sign(claims, typ="JWT")
 
 
+@pytest.mark.holds("B11", "OIDCC-3.1.2.1-9")
 def test_the_hinted_person_is_let_through(portal: Portal, browser: Browser, person: Person) -> None:
     tokens = portal.tokens(portal.arrive(browser, person))
     for prompt in (None, "none"):
@@ -36,6 +37,7 @@ def test_the_hinted_person_is_let_through(portal: Portal, browser: Browser, pers
         assert portal.claims(again)["sub"] == portal.claims(tokens)["sub"]
 
 
+@pytest.mark.holds("B11")
 def test_an_expired_hint_is_as_good(provider: Provider, portal: Portal, browser: Browser, person: Person) -> None:
     claims = portal.sign_in(browser, person)
     long_ago = clock.epoch(clock.now()) - 86_400
@@ -43,6 +45,7 @@ def test_an_expired_hint_is_as_good(provider: Provider, portal: Portal, browser:
     assert portal.arrive(browser, id_token_hint=hint, prompt="none").get("code")
 
 
+@pytest.mark.holds("B11", "OIDCC-3.1.2.1-9")
 def test_somebody_else_is_login_required_when_no_page_may_be_shown(
     provider: Provider, portal: Portal, browser: Browser, person: Person
 ) -> None:
@@ -66,6 +69,7 @@ def test_somebody_else_may_sign_in_as_the_hinted_person(
     assert claims["sub"] == portal.claims(tokens)["sub"]
 
 
+@pytest.mark.holds("OIDCC-3.1.2.2-2")
 def test_the_portal_is_told_when_the_wrong_person_signs_in(
     provider: Provider, portal: Portal, browser: Browser, person: Person
 ) -> None:

@@ -16,12 +16,14 @@ def person(provider: Provider) -> Person:
     return provider.citizen()
 
 
+@pytest.mark.holds("B10", "OIDCC-2-2", "OIDCC-3.1.2.1-8")
 def test_auth_time_is_in_the_id_token_when_max_age_was_sent(portal: Portal, browser: Browser, person: Person) -> None:
     claims = portal.sign_in(browser, person, max_age="15")
     assert isinstance(claims["auth_time"], int)
     assert 0 <= claims["iat"] - claims["auth_time"] <= 5
 
 
+@pytest.mark.holds("B10")
 def test_no_page_is_shown_within_max_age(provider: Provider, portal: Portal, browser: Browser, person: Person) -> None:
     first = portal.sign_in(browser, person)
     provider.let_pass(person, seconds=100)
@@ -30,6 +32,7 @@ def test_no_page_is_shown_within_max_age(provider: Provider, portal: Portal, bro
 
 
 @pytest.mark.parametrize("max_age", ["0", "99"])
+@pytest.mark.holds("B10", "OIDCC-3.1.2.1-8")
 def test_an_older_login_is_asked_again(
     provider: Provider, portal: Portal, browser: Browser, person: Person, max_age: str
 ) -> None:
@@ -50,6 +53,7 @@ def test_the_same_pages_do_not_ask_twice_when_max_age_is_zero(portal: Portal, br
     assert Answer(walk(browser, page, person)).get("code")
 
 
+@pytest.mark.holds("B10")
 def test_a_one_time_code_does_not_make_an_old_login_young(
     provider: Provider, portal: Portal, browser: Browser, person: Person
 ) -> None:

@@ -28,11 +28,13 @@ def told(portal: Portal, browser: Browser, **changes: str | None) -> str | None:
     return answer.get("error")
 
 
+@pytest.mark.holds("B6", "OIDCC-3.1.2.1-4", "OIDCC-3.1.2.3-1", "OIDCC-3.1.2.6-1")
 def test_none_without_a_session_is_login_required(portal: Portal, browser: Browser) -> None:
     assert told(portal, browser) == "login_required"
     assert browser.cookies() == {}
 
 
+@pytest.mark.holds("B7")
 def test_none_with_a_session_gives_a_code_with_the_same_auth_time(
     provider: Provider, portal: Portal, browser: Browser, person: Person
 ) -> None:
@@ -43,6 +45,7 @@ def test_none_with_a_session_gives_a_code_with_the_same_auth_time(
     assert second["auth_time"] == first["auth_time"] - 300
 
 
+@pytest.mark.holds("B6", "OIDCC-3.1.2.6-1")
 def test_none_is_consent_required_when_something_was_not_agreed(
     portal: Portal, browser: Browser, person: Person
 ) -> None:
@@ -60,6 +63,7 @@ def test_none_is_consent_required_when_the_portal_is_new(
     assert told(provider.portal(), browser) == "consent_required"
 
 
+@pytest.mark.holds("B6", "OIDCC-3.1.2.6-1")
 def test_none_is_interaction_required_when_a_step_up_is_needed(
     portal: Portal, browser: Browser, person: Person
 ) -> None:
@@ -72,6 +76,7 @@ def test_none_is_interaction_required_when_a_step_up_is_needed(
 
 
 @pytest.mark.parametrize("max_age", ["0", "1", "10"])
+@pytest.mark.holds("OIDCC-3.1.2.1-4", "OIDCC-3.1.2.1-8")
 def test_none_is_login_required_when_the_login_is_too_old(
     provider: Provider, portal: Portal, browser: Browser, person: Person, max_age: str
 ) -> None:
@@ -93,6 +98,7 @@ def test_none_is_login_required_when_the_account_is_disabled(portal: Portal, bro
     assert told(portal, browser) == "login_required"
 
 
+@pytest.mark.holds("B8", "OIDCC-3.1.2.1-5", "OIDCC-3.1.2.3-1")
 def test_login_asks_for_the_password_again_and_moves_auth_time(
     provider: Provider, portal: Portal, browser: Browser, person: Person
 ) -> None:
@@ -109,6 +115,7 @@ def test_login_asks_for_the_password_again_and_moves_auth_time(
     assert provider.session_of(person).authenticated_at.timestamp() >= second["auth_time"]
 
 
+@pytest.mark.holds("B9")
 def test_login_and_consent_ask_for_both(portal: Portal, browser: Browser, person: Person) -> None:
     portal.arrive(browser, person, scope="openid email")
     page = browser.get(portal.address(prompt="consent login", scope="openid email"))
@@ -119,6 +126,7 @@ def test_login_and_consent_ask_for_both(portal: Portal, browser: Browser, person
     assert Answer(walk(browser, page, person)).get("code")
 
 
+@pytest.mark.holds("B9", "OIDCC-3.1.2.1-6")
 def test_consent_asks_again_what_was_agreed_before(portal: Portal, browser: Browser, person: Person) -> None:
     portal.arrive(browser, person, scope="openid email")
     page = browser.get(portal.address(prompt="consent", scope="openid email"))
@@ -129,6 +137,7 @@ def test_consent_asks_again_what_was_agreed_before(portal: Portal, browser: Brow
     assert told(portal, browser, scope="openid email") is None
 
 
+@pytest.mark.holds("OIDCC-3.1.2.1-7")
 def test_select_account_offers_the_account_of_the_session(portal: Portal, browser: Browser, person: Person) -> None:
     first = portal.sign_in(browser, person)
     page = browser.get(portal.address(prompt="select_account"))
@@ -138,6 +147,7 @@ def test_select_account_offers_the_account_of_the_session(portal: Portal, browse
     assert portal.claims(portal.tokens(Answer(page.left_for or "")))["sub"] == first["sub"]
 
 
+@pytest.mark.holds("OIDCC-3.1.2.1-7")
 def test_select_account_lets_somebody_else_sign_in(
     provider: Provider, portal: Portal, browser: Browser, person: Person
 ) -> None:

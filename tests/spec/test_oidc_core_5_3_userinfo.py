@@ -47,6 +47,7 @@ def userinfo_for(portal: Portal, browser: Browser, person: Person, scope: str) -
     return body
 
 
+@pytest.mark.holds("B19", "B20", "OIDCC-5.1-1", "OIDCC-5.3-2", "OIDCC-5.3-4", "OIDCC-15.2-1")
 def test_every_standard_claim_is_sent_with_its_type(portal: Portal, browser: Browser, person: Person) -> None:
     body = userinfo_for(portal, browser, person, SCOPES)
     body.pop("sub")
@@ -70,17 +71,20 @@ def test_every_standard_claim_is_sent_with_its_type(portal: Portal, browser: Bro
         ("openid birthplace nationality", set()),
     ],
 )
+@pytest.mark.holds("OIDCC-5.4-1")
 def test_a_scope_gives_its_claims_and_no_other(
     portal: Portal, browser: Browser, person: Person, scope: str, names: set[str]
 ) -> None:
     assert set(userinfo_for(portal, browser, person, scope)) == {"sub", *names}
 
 
+@pytest.mark.holds("B18", "OIDCC-5.4-2")
 def test_claims_of_scopes_are_not_in_the_id_token(portal: Portal, browser: Browser, person: Person) -> None:
     claims = portal.sign_in(browser, person, scope=SCOPES)
     assert not set(claims) & ({*STANDARD, "name", "gender", "birthdate", "updated_at"})
 
 
+@pytest.mark.holds("B20", "OIDCC-5.1-1", "OIDCC-5.3-3")
 def test_absent_claims_are_left_out(provider: Provider, portal: Portal, browser: Browser) -> None:
     bare = provider.citizen(gender=None, birthdate="1991")
     body = userinfo_for(portal, browser, bare, SCOPES)
@@ -89,6 +93,7 @@ def test_absent_claims_are_left_out(provider: Provider, portal: Portal, browser:
     assert all(value not in ("", None) for value in body.values())
 
 
+@pytest.mark.holds("B21", "OIDCC-5.3-1", "OIDCC-15.2-1")
 def test_userinfo_takes_get_and_post_with_the_header(
     provider: Provider, portal: Portal, browser: Browser, person: Person
 ) -> None:
@@ -108,6 +113,7 @@ def test_userinfo_says_what_is_known_now(provider: Provider, portal: Portal, bro
     assert portal.userinfo(token).get_json()["email"] == "new@example.com"
 
 
+@pytest.mark.holds("OIDCC-5.1-2", "OIDCC-5.3-4")
 def test_letters_arrive_as_they_are(portal: Portal, browser: Browser, person: Person) -> None:
     token = portal.tokens(portal.arrive(browser, person, scope="openid name"))["access_token"]
     raw = portal.userinfo(token).get_data()

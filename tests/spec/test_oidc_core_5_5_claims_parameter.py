@@ -29,6 +29,7 @@ def received(portal: Portal, browser: Browser, person: Person, **changes: str) -
 
 
 @pytest.mark.parametrize("wish", [None, {"essential": True}, {"essential": False}, {"value": "x"}, {"foo": [1, {}]}])
+@pytest.mark.holds("B16", "OIDCC-5.5-1")
 def test_a_claim_for_userinfo_is_there_and_not_in_the_id_token(
     portal: Portal, browser: Browser, person: Person, wish: Any
 ) -> None:
@@ -37,6 +38,7 @@ def test_a_claim_for_userinfo_is_there_and_not_in_the_id_token(
     assert set(token) == SIGN_IN
 
 
+@pytest.mark.holds("OIDCC-2-2", "OIDCC-5.5-1")
 def test_a_claim_for_the_id_token_is_there_and_not_in_userinfo(
     portal: Portal, browser: Browser, person: Person
 ) -> None:
@@ -47,6 +49,7 @@ def test_a_claim_for_the_id_token_is_there_and_not_in_userinfo(
     assert userinfo == {"sub": token["sub"]}
 
 
+@pytest.mark.holds("OIDCC-5.5-3")
 def test_claims_are_added_to_what_the_scopes_give(portal: Portal, browser: Browser, person: Person) -> None:
     wanted = json_of(userinfo={"nickname": None}, id_token={"email": None})
     token, userinfo = received(portal, browser, person, scope="openid email", claims=wanted)
@@ -59,6 +62,7 @@ def test_claims_are_added_to_what_the_scopes_give(portal: Portal, browser: Brows
     assert token["email"] == "hoa@example.com"
 
 
+@pytest.mark.holds("OIDCC-3.1.2.4-1")
 def test_everything_asked_for_stands_on_the_consent_page(portal: Portal, browser: Browser, person: Person) -> None:
     browser.get(portal.address(claims=json_of(userinfo={"nickname": None}, id_token={"email": None})))
     page = browser.submit("login-form", number=person.number, password=person.password)
@@ -68,6 +72,7 @@ def test_everything_asked_for_stands_on_the_consent_page(portal: Portal, browser
     assert person.number not in page.text.replace(" ", "")
 
 
+@pytest.mark.holds("OIDCC-5.5-2", "OIDCC-17-1")
 def test_a_claim_outside_the_registered_scopes_is_never_sent(
     provider: Provider, browser: Browser, person: Person
 ) -> None:
@@ -78,6 +83,7 @@ def test_a_claim_outside_the_registered_scopes_is_never_sent(
     assert set(token) == {*SIGN_IN, "email", "email_verified"}
 
 
+@pytest.mark.holds("F14", "OIDCC-5.5-2")
 def test_every_supported_claim_may_be_asked_for(provider: Provider, portal: Portal, browser: Browser) -> None:
     bare = provider.citizen()
     every = dict.fromkeys(PERSON_CLAIMS)
@@ -107,6 +113,7 @@ def test_every_supported_claim_may_be_asked_for(provider: Provider, portal: Port
         ' {"id_token" : { "auth_time" : { "essential" : true } } } ',
     ],
 )
+@pytest.mark.holds("B16", "F14", "OIDCC-5.5-1")
 def test_what_is_not_supported_is_no_error(portal: Portal, browser: Browser, person: Person, claims: str) -> None:
     token, userinfo = received(portal, browser, person, claims=claims)
     assert set(token) == SIGN_IN
@@ -132,11 +139,13 @@ def test_what_is_not_supported_is_no_error(portal: Portal, browser: Browser, per
         '{"id_token":{"sub":{"value":"\\u0000đ"}}}',
     ],
 )
+@pytest.mark.holds("OIDCC-5.5-4")
 def test_a_malformed_value_is_invalid_request(portal: Portal, browser: Browser, claims: str) -> None:
     answer = portal.arrive(browser, claims=claims)
     assert (answer["error"], answer["state"]) == ("invalid_request", "state-of-the-portal")
 
 
+@pytest.mark.holds("OIDCC-3.1.2.2-2")
 def test_a_subject_asked_for_must_sign_in(provider: Provider, portal: Portal, browser: Browser, person: Person) -> None:
     sub = portal.sign_in(browser, person)["sub"]
     wanted = json_of(id_token={"sub": {"value": sub}})

@@ -12,6 +12,7 @@ def person(provider: Provider) -> Person:
     return provider.citizen()
 
 
+@pytest.mark.holds("OIDCC-2-1", "OIDCC-8-1")
 def test_two_sectors_know_a_person_by_different_names(provider: Provider, browser: Browser, person: Person) -> None:
     first, second = provider.portal(), provider.portal()
     subs = {portal.sign_in(browser, person)["sub"] for portal in (first, second, first, second)}
@@ -21,6 +22,7 @@ def test_two_sectors_know_a_person_by_different_names(provider: Provider, browse
         assert sub.isascii()
 
 
+@pytest.mark.holds("OIDCC-8-2")
 def test_one_sector_knows_a_person_by_one_name(provider: Provider, browser: Browser, person: Person) -> None:
     agency = {"slug": f"agency-{person.number}", "name": {"vi": "Cơ quan"}}
     sector = f"s{person.number}.example"
@@ -28,12 +30,14 @@ def test_one_sector_knows_a_person_by_one_name(provider: Provider, browser: Brow
     assert len({portal.sign_in(browser, person)["sub"] for portal in twins}) == 1
 
 
+@pytest.mark.holds("OIDCC-2-1")
 def test_two_people_have_different_names(provider: Provider, person: Person) -> None:
     portal = provider.portal()
     subs = [portal.sign_in(provider.browser(), each)["sub"] for each in (person, provider.citizen())]
     assert subs[0] != subs[1]
 
 
+@pytest.mark.holds("OIDCC-8-1")
 def test_the_name_stays_when_number_and_password_change(provider: Provider, person: Person) -> None:
     portal = provider.portal()
     before = portal.sign_in(provider.browser(), person)["sub"]
@@ -48,6 +52,7 @@ def test_the_name_stays_when_number_and_password_change(provider: Provider, pers
     assert portal.sign_in(provider.browser(), again)["sub"] == before
 
 
+@pytest.mark.holds("OIDCC-8-1")
 def test_the_name_says_nothing_about_the_person(provider: Provider, browser: Browser, person: Person) -> None:
     sub = provider.portal().sign_in(browser, person)["sub"]
     assert person.number not in sub

@@ -59,6 +59,7 @@ def encoded(pair: str | bytes) -> str:
     return "Basic " + base64.b64encode(pair.encode() if isinstance(pair, str) else pair).decode()
 
 
+@pytest.mark.holds("B26", "OIDCC-9-1", "RFC6749-2.3.1-1")
 def test_basic_takes_form_encoded_halves(basic: Portal, browser: Browser, person: Person) -> None:
     # The secret holds signs that differ once encoded (RFC 6749, 2.3.1).
     assert quote(basic.secret, safe="") != basic.secret
@@ -69,6 +70,7 @@ def test_basic_takes_form_encoded_halves(basic: Portal, browser: Browser, person
     assert basic.redeem(code, client_id=basic.client_id).status_code == 200
 
 
+@pytest.mark.holds("RFC6749-2.3.1-1")
 def test_basic_that_was_not_encoded_is_refused_when_it_reads_otherwise(basic: Portal) -> None:
     refused(basic, authorization=encoded(f"{basic.client_id}:{basic.secret}"))
 
@@ -94,6 +96,7 @@ def test_basic_that_was_not_encoded_is_refused_when_it_reads_otherwise(basic: Po
         "\xa0",
     ],
 )
+@pytest.mark.holds("B25", "RFC6749-5.2-2")
 def test_an_odd_header_is_invalid_client_with_a_challenge(basic: Portal, header: str) -> None:
     response = basic.redeem("any-code", authorization=header)
     assert (response.status_code, response.get_json()["error"]) == (401, "invalid_client")
@@ -109,12 +112,14 @@ def test_unknown_clients_and_wrong_secrets_are_told_the_same(provider: Provider,
     assert len(said) == 1
 
 
+@pytest.mark.holds("OIDCC-9-3", "RFC6749-3.2.1-1")
 def test_no_authentication_is_invalid_client(basic: Portal) -> None:
     refused(basic, authorization=None)
     refused(basic, authorization=None, client_id=basic.client_id)
     refused(basic, authorization=None, client_id=basic.client_id, client_secret="")
 
 
+@pytest.mark.holds("B26", "OIDCC-9-1")
 def test_post_takes_id_and_secret_in_the_form(post: Portal, browser: Browser, person: Person) -> None:
     code = post.arrive(browser, person)["code"]
     right = {"client_id": post.client_id, "client_secret": post.secret}
@@ -123,6 +128,7 @@ def test_post_takes_id_and_secret_in_the_form(post: Portal, browser: Browser, pe
     refused(post, authorization=None, client_secret=post.secret)
 
 
+@pytest.mark.holds("OIDCC-9-1")
 def test_only_the_registered_method_works(basic: Portal, post: Portal, keyed: Portal) -> None:
     refused(basic, authorization=None, client_id=basic.client_id, client_secret=basic.secret)
     refused(post)
@@ -131,6 +137,7 @@ def test_only_the_registered_method_works(basic: Portal, post: Portal, keyed: Po
     refused(basic, authorization=None, **assertion)
 
 
+@pytest.mark.holds("RFC6749-2.3-1", "RFC7521-4.2-1")
 def test_two_methods_at_once_are_invalid_request(basic: Portal, keyed: Portal) -> None:
     both = basic.redeem("any-code", client_id=basic.client_id, client_secret=basic.secret)
     assert (both.status_code, both.get_json()["error"]) == (400, "invalid_request")
@@ -149,6 +156,7 @@ def test_another_client_id_beside_the_credentials_is_refused(basic: Portal, post
     refused(basic, client_id=post.client_id)
 
 
+@pytest.mark.holds("RFC6749-2.3.1-3")
 def test_guessing_secrets_is_slowed_down(provider: Provider, basic: Portal) -> None:
     for _ in range(BAD_SECRETS_A_MINUTE):
         refused(basic, authorization=basic.basic("wrong"))
@@ -229,6 +237,7 @@ def with_assertion(portal: Portal, assertion: str, code: str = "any-code", **cha
     return portal.redeem(code, authorization=None, **form)
 
 
+@pytest.mark.holds("F4", "OIDCC-9-2", "RFC7523-2.2-1", "RFC7523-5-1", "FAPI2SP-5.3.2.1-8", "RFC9700-2.5-1")
 def test_an_assertion_is_accepted(keyed: Portal, browser: Browser, person: Person) -> None:
     assert with_assertion(keyed, signed(keyed), keyed.arrive(browser, person)["code"]).status_code == 200
     for header in ({"alg": "RS256", "kid": "rsa"}, {"alg": "PS256", "kid": "rsa"}):
@@ -239,6 +248,7 @@ def test_an_assertion_is_accepted(keyed: Portal, browser: Browser, person: Perso
     assert with_assertion(keyed, signed(keyed, iat=ahead, nbf=ahead), code).status_code == 200
 
 
+@pytest.mark.holds("F4", "OIDCC-9-2", "RFC7521-8.2-1", "RFC7523-3-4")
 def test_an_assertion_counts_once(keyed: Portal) -> None:
     assertion = signed(keyed)
     assert with_assertion(keyed, assertion).get_json()["error"] == "invalid_grant"
@@ -270,6 +280,20 @@ def test_an_assertion_counts_once(keyed: Portal) -> None:
         {"iat": "now"},
     ],
 )
+@pytest.mark.holds(
+    "F4",
+    "OIDCC-9-2",
+    "RFC7521-4.2.1-1",
+    "RFC7521-5.2-1",
+    "RFC7523-3-1",
+    "RFC7523-3-2",
+    "RFC7523-3-3",
+    "RFC7523-3-4",
+    "RFC7523-3.2-1",
+    "RFC8725-3.9-1",
+    "FAPI2SP-5.3.2.1-6",
+    "FAPI2SP-5.3.2.1-8",
+)
 def test_an_assertion_with_wrong_claims_is_refused(keyed: Portal, change: dict[str, Any]) -> None:
     name, value = next(iter(change.items()))
     if name in ("exp", "iat", "nbf") and type(value) is int and abs(value) < 10**6:
@@ -283,6 +307,7 @@ def test_an_assertion_with_wrong_claims_is_refused(keyed: Portal, change: dict[s
     )
 
 
+@pytest.mark.holds("F4", "RFC7521-5.2-1", "RFC7523-3-5", "RFC8725-3.2-1")
 def test_an_assertion_by_the_wrong_key_or_algorithm_is_refused(provider: Provider, keyed: Portal) -> None:
     strange = ECKey.generate_key("P-256", {"kid": "ec"})
     public = base64.urlsafe_b64encode(b"x" * 32).decode()
@@ -310,6 +335,7 @@ def test_an_assertion_by_the_wrong_key_or_algorithm_is_refused(provider: Provide
         )
 
 
+@pytest.mark.holds("F4", "RFC7521-4.2-1")
 def test_an_assertion_of_one_client_does_not_work_for_another(provider: Provider, keyed: Portal) -> None:
     keys = {"keys": [EC.as_dict(private=False)]}
     other = provider.portal(token_endpoint_auth_method="private_key_jwt", client_secret=None, jwks=keys)
@@ -317,10 +343,12 @@ def test_an_assertion_of_one_client_does_not_work_for_another(provider: Provider
 
 
 @pytest.mark.parametrize("kind", [None, "", "urn:ietf:params:oauth:client-assertion-type:saml2-bearer"])
+@pytest.mark.holds("RFC7521-4.2-1", "RFC7523-2.2-1")
 def test_an_assertion_of_another_type_is_refused(keyed: Portal, kind: str | None) -> None:
     refused(keyed, authorization=None, client_assertion_type=kind, client_assertion=signed(keyed))
 
 
+@pytest.mark.holds("RFC7523-3-5", "RFC8725-3.1-1")
 def test_only_the_registered_algorithm_is_accepted(provider: Provider) -> None:
     keys = {"keys": [EC.as_dict(private=False)]}
     strict = provider.portal(

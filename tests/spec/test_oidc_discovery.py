@@ -28,10 +28,12 @@ def person(provider: Provider) -> Person:
     return provider.citizen()
 
 
+@pytest.mark.holds("RFC8414-2-1", "RFC9700-2.6-1")
 def test_authlib_finds_the_document_valid(document: dict[str, Any]) -> None:
     OpenIDProviderMetadata(document).validate()
 
 
+@pytest.mark.holds("B29", "OIDCD-3-3", "RFC8414-2-1")
 def test_every_address_is_below_the_issuer_and_answers(provider: Provider, document: dict[str, Any]) -> None:
     issuer = provider.settings.issuer
     assert document["issuer"] == issuer
@@ -42,6 +44,7 @@ def test_every_address_is_below_the_issuer_and_answers(provider: Provider, docum
         assert provider.http().get(address.removeprefix(issuer)).status_code in (200, 400, 401, 405)
 
 
+@pytest.mark.holds("B29", "OIDCD-3-3")
 def test_every_advertised_scope_may_be_registered_and_asked(
     provider: Provider, browser: Browser, person: Person, document: dict[str, Any]
 ) -> None:
@@ -52,11 +55,13 @@ def test_every_advertised_scope_may_be_registered_and_asked(
     assert set(wide.claims(tokens)) <= set(document["claims_supported"])
 
 
+@pytest.mark.holds("RFC9470-7-1")
 def test_every_advertised_acr_value_is_known(document: dict[str, Any]) -> None:
     assert [level_of(value) for value in document["acr_values_supported"]] == [1, 2, 3]
 
 
 @pytest.mark.parametrize("mode", ["query", "fragment", "form_post", "jwt", "query.jwt"])
+@pytest.mark.holds("B29", "OIDCD-3-3", "MULTI-2.1-1", "MULTI-2.1-2")
 def test_only_advertised_response_modes_work(
     portal: Portal, browser: Browser, person: Person, document: dict[str, Any], mode: str
 ) -> None:
@@ -65,6 +70,17 @@ def test_only_advertised_response_modes_work(
 
 
 @pytest.mark.parametrize("response_type", ["code", "token", "id_token", "code id_token", "code token", "none"])
+@pytest.mark.holds(
+    "B29",
+    "OIDCC-3.2-1",
+    "OIDCC-3.3-1",
+    "OIDCD-3-3",
+    "MULTI-3-1",
+    "MULTI-4-1",
+    "MULTI-5-1",
+    "RFC6749-4.2-1",
+    "RFC9700-2.1.2-1",
+)
 def test_only_advertised_response_types_work(
     portal: Portal, browser: Browser, person: Person, document: dict[str, Any], response_type: str
 ) -> None:
@@ -73,6 +89,7 @@ def test_only_advertised_response_types_work(
 
 
 @pytest.mark.parametrize("prompt", ["none", "login", "consent", "select_account", "create"])
+@pytest.mark.holds("B29", "OIDCD-3-3")
 def test_only_advertised_prompts_work(
     portal: Portal, browser: Browser, person: Person, document: dict[str, Any], prompt: str
 ) -> None:
@@ -82,6 +99,7 @@ def test_only_advertised_prompts_work(
 
 
 @pytest.mark.parametrize("method", ["S256", "plain"])
+@pytest.mark.holds("B29", "RFC7636-7.2-1", "RFC9700-2.1.1-3")
 def test_only_advertised_challenge_methods_work(
     portal: Portal, browser: Browser, person: Person, document: dict[str, Any], method: str
 ) -> None:
@@ -89,6 +107,7 @@ def test_only_advertised_challenge_methods_work(
     assert (answer.get("code") is not None) is (method in document["code_challenge_methods_supported"])
 
 
+@pytest.mark.holds("B29", "OIDCD-3-3", "OIDCD-3-4")
 def test_advertised_parameters_are_honoured(
     portal: Portal, browser: Browser, person: Person, document: dict[str, Any]
 ) -> None:
@@ -102,6 +121,7 @@ def test_advertised_parameters_are_honoured(
 
 
 @pytest.mark.parametrize("algorithm", ["RS256", "ES256"])
+@pytest.mark.holds("B23", "OIDCC-10-1", "OIDCD-3-3")
 def test_advertised_signatures_are_made(
     provider: Provider, browser: Browser, person: Person, document: dict[str, Any], algorithm: str
 ) -> None:
@@ -118,12 +138,14 @@ def test_advertised_signatures_are_made(
         "/.well-known/oauth-authorization-server", "/.well-known/webfinger", "/refresh",
     ],
 )  # fmt: skip
+@pytest.mark.holds("B29", "OIDCD-2-1", "SESSION-3-1")
 def test_what_is_not_advertised_is_not_there(provider: Provider, document: dict[str, Any], path: str) -> None:
     is_advertised = f"{provider.settings.issuer}{path}" in document.values()
     for method in ("GET", "POST"):
         assert (provider.http().open(path, method=method).status_code == 404) is not is_advertised
 
 
+@pytest.mark.holds("OIDCD-4.1-1", "RFC8414-3.1-1")
 def test_the_document_may_be_kept_for_five_minutes_by_anybody(provider: Provider) -> None:
     first = provider.http().get("/.well-known/openid-configuration")
     assert first.headers["Cache-Control"] == "public, max-age=300"

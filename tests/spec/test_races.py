@@ -41,6 +41,7 @@ def post(browser: Browser | None, path: str, form: dict[str, str], **headers: st
     return Shot("POST", path, arguments, browser.cookies() if browser else {})
 
 
+@pytest.mark.holds("B24", "RFC6749-4.1.2-2", "RFC6749-10.5-1")
 def test_one_code_buys_at_most_one_token_and_a_replay_ends_it(
     provider: Provider, racers: Racers, portal: Portal, browser: Browser, person: Person
 ) -> None:
@@ -161,6 +162,7 @@ def test_a_double_click_on_the_password_leaves_one_session(
     assert Answer(walk(browser, browser.get(page.path), person)).get("code")
 
 
+@pytest.mark.holds("OIDCC-8-1")
 def test_many_first_visits_agree_on_one_subject(
     provider: Provider, racers: Racers, browser: Browser, person: Person
 ) -> None:

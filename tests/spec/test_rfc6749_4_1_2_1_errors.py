@@ -57,6 +57,25 @@ CASES: list[tuple[dict[str, Any], str]] = [
 
 @pytest.mark.parametrize(("changes", "error"), CASES)
 @pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.holds(
+    "B2",
+    "B3",
+    "B9",
+    "OIDCC-3.1.2.1-2",
+    "OIDCC-3.1.2.1-4",
+    "OIDCC-3.1.2.2-3",
+    "OIDCC-3.1.2.6-2",
+    "OIDCC-3.1.2.6-3",
+    "OIDCC-3.2-1",
+    "OIDCC-6.1-3",
+    "OIDCC-6.2-1",
+    "OIDCC-7-1",
+    "RFC6749-3.1.1-1",
+    "RFC6749-4.1.2.1-2",
+    "RFC6749-4.1.2.1-3",
+    "RFC6749-4.2-1",
+    "RFC9101-5.2-1",
+)
 def test_the_portal_is_told_when_a_request_is_wrong(
     portal: Portal, browser: Browser, changes: dict[str, str | None], error: str, method: str
 ) -> None:
@@ -83,6 +102,7 @@ def test_the_portal_is_told_when_a_request_is_wrong(
 @pytest.mark.parametrize(
     "name", ["response_type", "scope", "state", "nonce", "prompt", "code_challenge", "claims", "acr_values", "max_age"]
 )
+@pytest.mark.holds("RFC6749-3.1-2")
 def test_a_parameter_given_twice_is_an_error(portal: Portal, browser: Browser, name: str) -> None:
     value = portal.request().get(name, "1")
     extra = f"&{name}={value}" if name in portal.request() else f"&{name}=1&{name}=1"
@@ -93,6 +113,7 @@ def test_a_parameter_given_twice_is_an_error(portal: Portal, browser: Browser, n
     assert ("state" in told) is (name != "state")
 
 
+@pytest.mark.holds("F12", "RFC6749-4.1.2-4")
 def test_no_state_is_made_up_when_none_was_sent(portal: Portal, browser: Browser, provider: Provider) -> None:
     assert "state" not in portal.arrive(browser, state=None, scope="email").parameters
     assert "state" not in portal.arrive(browser, provider.citizen(), state=None).parameters
@@ -110,6 +131,7 @@ STATES = [
 
 
 @pytest.mark.parametrize("state", STATES)
+@pytest.mark.holds("B4", "F12", "RFC6749-4.1.2-4")
 def test_the_state_comes_back_byte_for_byte(portal: Portal, provider: Provider, browser: Browser, state: str) -> None:
     assert portal.arrive(browser, provider.citizen(), state=state)["state"] == state
     assert portal.arrive(browser, state=state)["state"] == state
@@ -117,6 +139,7 @@ def test_the_state_comes_back_byte_for_byte(portal: Portal, provider: Provider, 
     assert portal.arrive(browser, state=state, response_type="token")["state"] == state
 
 
+@pytest.mark.holds("F11", "RFC6749-4.1.2.1-2")
 def test_the_citizen_who_turns_back_is_reported_as_access_denied(
     portal: Portal, provider: Provider, browser: Browser
 ) -> None:

@@ -31,6 +31,7 @@ def code(portal: Portal, browser: Browser, person: Person) -> str:
     return portal.arrive(browser, person)["code"]
 
 
+@pytest.mark.holds("B25", "OIDCC-3.1.3-2", "RFC6749-4.1.4-1", "RFC6749-5.1-1")
 def test_a_success_is_json_that_nobody_keeps(portal: Portal, code: str) -> None:
     response = portal.redeem(code)
     assert response.status_code == 200
@@ -44,6 +45,7 @@ def test_a_success_is_json_that_nobody_keeps(portal: Portal, code: str) -> None:
     assert 0 < body["expires_in"] <= 31_536_000
 
 
+@pytest.mark.holds("B24", "OIDCC-16-1", "RFC6749-4.1.2-2", "RFC6749-10.5-1", "FAPI2SP-5.3.2.2-5")
 def test_a_second_use_is_refused_and_ends_what_the_first_gave(provider: Provider, portal: Portal, code: str) -> None:
     token = portal.redeem(code).get_json()["access_token"]
     assert portal.userinfo(token).status_code == 200
@@ -63,6 +65,7 @@ def test_a_second_use_by_another_client_changes_nothing(provider: Provider, port
     assert portal.userinfo(token).status_code == 200
 
 
+@pytest.mark.holds("F6", "RFC6749-4.1.2-1", "FAPI2SP-5.3.2.2-5")
 def test_an_expired_code_is_refused(provider: Provider, portal: Portal, code: str) -> None:
     assert provider.settings.code_lifetime <= 60
     provider.age(AuthorizationCode, AuthorizationCode.digest == digest(code), seconds=provider.settings.code_lifetime)
@@ -70,6 +73,7 @@ def test_an_expired_code_is_refused(provider: Provider, portal: Portal, code: st
     assert (refused.status_code, refused.get_json()["error"]) == (400, "invalid_grant")
 
 
+@pytest.mark.holds("F6", "OIDCC-3.1.3-1", "RFC6749-4.1.2-3", "RFC6749-4.1.3-1", "FAPI2SP-5.3.2.1-9")
 def test_a_code_of_another_client_is_refused_and_stays_good(provider: Provider, portal: Portal, code: str) -> None:
     other = provider.portal()
     stolen = other.redeem(code, redirect_uri=portal.redirect_uri, code_verifier=portal.verifier)
@@ -80,6 +84,7 @@ def test_a_code_of_another_client_is_refused_and_stays_good(provider: Provider, 
 @pytest.mark.parametrize(
     "redirect_uri", ["https://muave.example/other", "https://muave.example/cb/", "https://evil.example/"]
 )
+@pytest.mark.holds("F6", "OIDCC-3.1.3-1", "RFC6749-4.1.2-3", "RFC6749-4.1.3-2", "RFC6749-10.6-1")
 def test_another_redirect_uri_is_refused(portal: Portal, code: str, redirect_uri: str) -> None:
     refused = portal.redeem(code, redirect_uri=redirect_uri)
     assert (refused.status_code, refused.get_json()["error"]) == (400, "invalid_grant")
@@ -112,6 +117,20 @@ def test_a_code_dies_when_the_citizen_signs_out(portal: Portal, browser: Browser
         ({"grant_type": "urn:ietf:params:oauth:grant-type:device_code"}, "unsupported_grant_type"),
     ],
 )
+@pytest.mark.holds(
+    "B25",
+    "OIDCC-3.1.3-2",
+    "RFC6749-4.1.3-2",
+    "RFC6749-4.1.4-1",
+    "RFC6749-4.3-1",
+    "RFC6749-4.4-1",
+    "RFC6749-4.5-1",
+    "RFC6749-5.2-1",
+    "RFC7521-4.1-1",
+    "RFC7523-2.1-1",
+    "RFC9700-2.4-1",
+    "RFC9700-4.15-1",
+)
 def test_a_wrong_request_is_a_json_error(portal: Portal, code: str, changes: dict[str, str | None], error: str) -> None:
     response = portal.redeem(**{"code": code, **changes})
     assert (response.status_code, response.get_json()["error"]) == (400, error)
@@ -123,6 +142,7 @@ def test_a_wrong_request_is_a_json_error(portal: Portal, code: str, changes: dic
 
 
 @pytest.mark.parametrize("name", ["grant_type", "code", "redirect_uri", "code_verifier", "client_id", "extra"])
+@pytest.mark.holds("RFC6749-3.2-1")
 def test_a_parameter_given_twice_is_refused(provider: Provider, portal: Portal, code: str, name: str) -> None:
     form = [
         ("grant_type", "authorization_code"),
@@ -144,6 +164,7 @@ def test_a_parameter_given_twice_is_refused(provider: Provider, portal: Portal, 
     assert portal.redeem(code).status_code == 200
 
 
+@pytest.mark.holds("RFC6749-2.3.1-2", "RFC6749-3.2-1")
 def test_parameters_in_the_query_are_refused(provider: Provider, portal: Portal, code: str) -> None:
     query = {"grant_type": "authorization_code", "code": code, "redirect_uri": portal.redirect_uri}
     headers = {"Authorization": portal.basic()}
@@ -157,6 +178,7 @@ def test_parameters_in_the_query_are_refused(provider: Provider, portal: Portal,
     assert portal.redeem(code).status_code == 200
 
 
+@pytest.mark.holds("RFC6749-3.2-1")
 def test_unknown_parameters_are_ignored(portal: Portal, code: str) -> None:
     assert portal.redeem(code, scope="openid email", foo="bar", resource="https://x.example").status_code == 200
 
@@ -180,6 +202,7 @@ def test_a_suspended_client_gets_nothing(provider: Provider, browser: Browser, p
     assert stopped.redeem(code).get_json()["error"] == "invalid_client"
 
 
+@pytest.mark.holds("F6", "RFC6749-10.10-1", "FAPI2SP-5.4.1-2")
 def test_codes_and_tokens_cannot_be_guessed_and_are_kept_as_digests(
     provider: Provider, portal: Portal, code: str
 ) -> None:

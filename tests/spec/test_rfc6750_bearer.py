@@ -29,6 +29,7 @@ def token(portal: Portal, browser: Browser, person: Person) -> str:
     return value
 
 
+@pytest.mark.holds("B21", "RFC6750-3-1")
 def test_no_token_is_answered_without_an_error_code(provider: Provider) -> None:
     response = provider.http().get("/userinfo")
     assert response.status_code == 401
@@ -53,6 +54,7 @@ def test_no_token_is_answered_without_an_error_code(provider: Provider) -> None:
         "Bearer \xc4\x91",
     ],
 )
+@pytest.mark.holds("B21", "OIDCC-5.3-6", "RFC6750-3-1", "RFC6750-3.1-1")
 def test_a_token_that_is_not_good_is_invalid_token(provider: Provider, token: str, header: str) -> None:
     response = provider.http().get("/userinfo", headers={"Authorization": header.replace("{token}", token)})
     assert response.status_code == 401
@@ -62,10 +64,12 @@ def test_a_token_that_is_not_good_is_invalid_token(provider: Provider, token: st
 
 
 @pytest.mark.parametrize("scheme", ["bearer", "BEARER", "BeArEr"])
+@pytest.mark.holds("RFC6750-2.1-1")
 def test_the_scheme_is_known_in_any_case(provider: Provider, token: str, scheme: str) -> None:
     assert provider.http().get("/userinfo", headers={"Authorization": f"{scheme} {token}"}).status_code == 200
 
 
+@pytest.mark.holds("RFC6750-2-1", "RFC6750-2.2-1", "RFC6750-2.3-1", "FAPI2SP-5.3.4-1")
 def test_a_token_in_query_or_body_is_refused(provider: Provider, token: str) -> None:
     http, headers = provider.http(), {"Authorization": f"Bearer {token}"}
     answers = [
@@ -87,6 +91,7 @@ ENDINGS: list[Callable[[Provider, Person, str], Any]] = [
 
 
 @pytest.mark.parametrize("end", ENDINGS)
+@pytest.mark.holds("FAPI2SP-5.3.4-2")
 def test_a_token_that_ended_is_invalid(
     provider: Provider, portal: Portal, person: Person, token: str, end: Callable[[Provider, Person, str], Any]
 ) -> None:
@@ -112,6 +117,7 @@ def test_a_token_ends_when_the_citizen_signs_out(portal: Portal, browser: Browse
     assert portal.userinfo(token).status_code == 401
 
 
+@pytest.mark.holds("OIDCC-5.3-6", "RFC6750-3.1-1", "FAPI2SP-5.3.4-2")
 def test_a_token_without_openid_is_insufficient(provider: Provider, portal: Portal, token: str) -> None:
     provider.run(sa.update(AccessToken).where(AccessToken.digest == digest(token)).values(scope="email"))
     response = portal.userinfo(token)
@@ -119,12 +125,14 @@ def test_a_token_without_openid_is_insufficient(provider: Provider, portal: Port
     assert 'error="insufficient_scope"' in response.headers["WWW-Authenticate"]
 
 
+@pytest.mark.holds("RFC8725-3.12-1")
 def test_a_code_or_id_token_is_no_access_token(portal: Portal, browser: Browser, person: Person) -> None:
     answer = portal.arrive(browser, person)
     assert portal.userinfo(answer["code"]).status_code == 401
     assert portal.userinfo(portal.tokens(answer)["id_token"]).status_code == 401
 
 
+@pytest.mark.holds("OIDCC-16-1", "RFC6749-10.3-1", "RFC6749-10.10-1")
 def test_a_token_is_stored_as_a_digest_only(provider: Provider, token: str) -> None:
     rows = provider.scalars(sa.select(AccessToken).where(AccessToken.digest == digest(token)))
     assert len(rows) == 1

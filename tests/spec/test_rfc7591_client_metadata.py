@@ -27,6 +27,7 @@ def problems(*, is_sandbox: bool = True, **changes: Any) -> list[str]:
     return [problem.removeprefix("etax.json: ") for problem in refused.value.problems]
 
 
+@pytest.mark.holds("RFC7591-2-3")
 def test_defaults_are_filled_in_when_members_are_absent() -> None:
     metadata = document(scope=None, basis="consent", legal_basis=None, purposes=None).metadata
     assert metadata.scopes == ("openid",)
@@ -107,6 +108,7 @@ def test_a_redirect_uri_is_kept_letter_by_letter_when_allowed(uri: str) -> None:
         "https://thue..example/cb",
     ],
 )
+@pytest.mark.holds("RFC6749-3.1.2-1", "RFC6749-3.1.2.2-1", "RFC9700-2.1-2", "RFC9700-4.1-1", "RIL-3.1-1")
 def test_a_redirect_uri_is_refused_when_it_could_lead_elsewhere(uri: str) -> None:
     assert any(problem.startswith("redirect_uris[0]: ") for problem in problems(redirect_uris=[uri]))
     assert any(
@@ -114,6 +116,7 @@ def test_a_redirect_uri_is_refused_when_it_could_lead_elsewhere(uri: str) -> Non
     )
 
 
+@pytest.mark.holds("RFC9700-2.1-2", "FAPI2SP-5.3.2.2-8", "RIL-3.1-1")
 def test_loopback_http_is_refused_when_in_production() -> None:
     found = problems(
         is_sandbox=False,
@@ -126,10 +129,12 @@ def test_loopback_http_is_refused_when_in_production() -> None:
 
 
 @pytest.mark.parametrize("redirect_uris", [None, [], "https://thue.example/cb", [7], ["https://a.example/"] * 2])
+@pytest.mark.holds("RFC6749-3.1.2.2-1")
 def test_redirect_uris_are_refused_when_no_list_of_distinct_texts(redirect_uris: Any) -> None:
     assert any("redirect_uris:" in problem for problem in problems(redirect_uris=redirect_uris))
 
 
+@pytest.mark.holds("OIDCC-8-2")
 def test_a_sector_is_needed_when_redirect_hosts_differ() -> None:
     uris = ["https://thue.example/cb", "https://www.thue.example/cb"]
     assert [problem.split(":")[0] for problem in problems(redirect_uris=uris)] == ["sector_identifier"]
@@ -199,6 +204,7 @@ def test_portals_on_loopback_have_their_own_sectors_when_they_name_none() -> Non
     ],
     ids=str,
 )
+@pytest.mark.holds("OIDCC-2-4", "OIDCC-9-3", "RFC7591-2-2", "RFC7591-2-3", "RFC7591-2.1-1")
 def test_a_document_is_refused_when_a_member_is_wrong(changes: dict[str, Any], member: str) -> None:
     assert any(problem.startswith(member) for problem in problems(**changes)), problems(**changes)
 
@@ -251,6 +257,7 @@ def test_public_keys_are_kept_without_decoration_when_registered() -> None:
         ([{**EC_JWK, "kid": "k" * 201}], "kid must be a text"),
     ],
 )
+@pytest.mark.holds("RFC8725-3.4-1", "RFC8725-3.5-1", "FAPI2SP-5.4.1-2")
 def test_a_key_set_is_refused_when_a_key_is_unfit(keys: list[Any], words: str) -> None:
     assert any(words in problem for problem in problems(**with_keys(*keys)))
 

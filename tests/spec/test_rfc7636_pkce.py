@@ -30,6 +30,7 @@ def portal(provider: Provider) -> Portal:
         {"code_challenge": "a" * 42 + "é"},
     ],
 )
+@pytest.mark.holds("RFC7636-4.2-1", "RFC7636-4.3-1", "RFC7636-4.4.1-1", "RFC7636-7.2-1", "RFC9700-2.1.1-1")
 def test_a_request_without_an_s256_challenge_is_refused(
     portal: Portal, browser: Browser, changes: dict[str, str | None]
 ) -> None:
@@ -51,6 +52,7 @@ def test_a_request_without_an_s256_challenge_is_refused(
         ("a" * 42 + "+", "invalid_request"),
     ],
 )
+@pytest.mark.holds("RFC7636-4.1-1", "RFC7636-4.6-1")
 def test_a_code_is_lost_when_the_verifier_is_wrong(
     portal: Portal, provider: Provider, browser: Browser, verifier: str | None, error: str
 ) -> None:
@@ -67,6 +69,7 @@ def test_a_code_is_lost_when_the_verifier_is_wrong(
         assert again.status_code == 200
 
 
+@pytest.mark.holds("RFC7636-4.4-1", "RFC7636-4.6-1", "RFC9700-4.5-1")
 def test_the_verifier_of_another_login_is_refused(provider: Provider, portal: Portal, browser: Browser) -> None:
     person = provider.citizen()
     first = portal.arrive(browser, person)
@@ -75,6 +78,7 @@ def test_the_verifier_of_another_login_is_refused(provider: Provider, portal: Po
     assert portal.redeem(first["code"]).status_code == 200
 
 
+@pytest.mark.holds("RFC7636-4.2-1")
 def test_the_example_of_the_specification_is_accepted(provider: Provider, portal: Portal, browser: Browser) -> None:
     answer = portal.arrive(browser, provider.citizen(), code_challenge="E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM")
     redeemed = portal.redeem(answer["code"], code_verifier="dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk")
@@ -87,6 +91,7 @@ def exempt(provider: Provider) -> Portal:
     return provider.portal(require_pkce={"value": False, "reason": "Cổng cũ", "until": until})
 
 
+@pytest.mark.holds("B28")
 def test_a_client_with_a_dated_exception_may_leave_the_challenge_out(
     provider: Provider, exempt: Portal, browser: Browser
 ) -> None:
@@ -94,6 +99,7 @@ def test_a_client_with_a_dated_exception_may_leave_the_challenge_out(
     assert exempt.redeem(answer["code"], code_verifier=None).status_code == 200
 
 
+@pytest.mark.holds("B28", "RFC9700-2.1.1-2", "RFC9700-4.8-1")
 def test_neither_half_can_be_dropped_on_the_way_when_a_client_is_exempt(
     provider: Provider, exempt: Portal, browser: Browser
 ) -> None:
@@ -105,6 +111,7 @@ def test_neither_half_can_be_dropped_on_the_way_when_a_client_is_exempt(
     assert exempt.arrive(browser, code_challenge_method="plain")["error"] == "invalid_request"
 
 
+@pytest.mark.holds("B28", "RFC9700-2.1.1-1")
 def test_an_exception_ends_with_its_day(provider: Provider, browser: Browser) -> None:
     until = (clock.now() - timedelta(days=1)).date().isoformat()
     late = provider.portal(require_pkce={"value": False, "reason": "Cổng cũ", "until": until})

@@ -24,6 +24,7 @@ def introspected(portal: Portal, **form: str) -> Any:
     return response.get_json()
 
 
+@pytest.mark.holds("RFC7662-2.1-2", "RFC7662-2.2-4")
 def test_a_live_token_is_described(portal: Portal, browser: Browser, person: Person) -> None:
     tokens = portal.tokens(portal.arrive(browser, person, acr_values="loa2"))
     claims = portal.claims(tokens)
@@ -40,6 +41,7 @@ def test_a_live_token_is_described(portal: Portal, browser: Browser, person: Per
     }
 
 
+@pytest.mark.holds("RFC7662-2.2-2")
 def test_any_other_token_is_only_inactive(provider: Provider, portal: Portal, browser: Browser, person: Person) -> None:
     answer = portal.arrive(browser, person)
     tokens = portal.tokens(answer)
@@ -56,6 +58,7 @@ def test_any_other_token_is_only_inactive(provider: Provider, portal: Portal, br
     assert introspected(portal, token=tokens["access_token"]) == {"active": False}
 
 
+@pytest.mark.holds("RFC7662-2.1-1", "RFC7662-4-2")
 def test_only_an_authenticated_portal_may_ask(provider: Provider, portal: Portal) -> None:
     http = provider.http()
     wrong = http.post("/introspect", data={"token": "x"}, headers={"Authorization": portal.basic("wrong")})
@@ -63,6 +66,7 @@ def test_only_an_authenticated_portal_may_ask(provider: Provider, portal: Portal
         assert (response.status_code, response.get_json()["error"]) == (401, "invalid_client")
 
 
+@pytest.mark.holds("RFC7662-2.3-1")
 def test_a_request_without_a_token_or_with_two_is_refused(portal: Portal) -> None:
     assert introspected(portal)["error"] == "invalid_request"
     twice = portal.provider.http().post(

@@ -11,6 +11,7 @@ def portal(provider: Provider) -> Portal:
     return provider.portal()
 
 
+@pytest.mark.holds("B4", "F11", "OIDCD-3-1", "RFC9207-2-1", "RFC9207-3-1", "RFC9700-2.1-3", "FAPI2SP-5.3.2.2-4")
 def test_the_issuer_is_in_a_success(provider: Provider, portal: Portal, browser: Browser) -> None:
     answer = portal.arrive(browser, provider.citizen())
     published = provider.http().get("/.well-known/openid-configuration").get_json()
@@ -21,6 +22,7 @@ def test_the_issuer_is_in_a_success(provider: Provider, portal: Portal, browser:
 @pytest.mark.parametrize(
     "changes", [{"prompt": "none"}, {"response_type": "token"}, {"scope": "x"}, {"request": "x"}, {"claims": "{"}]
 )
+@pytest.mark.holds("B4", "F11", "RFC9207-2-1", "FAPI2SP-5.3.2.2-4")
 def test_the_issuer_is_in_an_error(
     provider: Provider, portal: Portal, browser: Browser, changes: dict[str, str]
 ) -> None:
@@ -29,6 +31,7 @@ def test_the_issuer_is_in_an_error(
     assert answer["iss"] == provider.settings.issuer
 
 
+@pytest.mark.holds("RFC9207-2-1")
 def test_the_issuer_never_follows_the_request(provider: Provider, portal: Portal, browser: Browser) -> None:
     spoofed = {"X-Forwarded-Host": "evil.example", "X-Forwarded-Proto": "http", "Forwarded": "host=evil.example"}
     response = browser.send("GET", portal.address(prompt="none", iss="https://evil.example"), headers=spoofed)

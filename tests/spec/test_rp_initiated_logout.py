@@ -46,6 +46,7 @@ def is_signed_in(portal: Portal, browser: Browser) -> bool:
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
 @pytest.mark.parametrize("state", [None, "s t/ä&=%00" + "x" * 200])
+@pytest.mark.holds("L1", "RIL-2-1", "RIL-2-2", "RIL-3-1", "RIL-3-2")
 def test_the_citizen_confirms_and_goes_back_to_the_portal(
     portal: Portal, browser: Browser, hint: str, method: str, state: str | None
 ) -> None:
@@ -65,6 +66,7 @@ def test_the_citizen_confirms_and_goes_back_to_the_portal(
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
 @pytest.mark.parametrize("parameters", [{}, {"state": "only"}, {"ui_locales": "en"}, {"logout_hint": "x"}])
+@pytest.mark.holds("L2", "RIL-2-4", "RIL-2-5", "RIL-3-3")
 def test_without_an_address_the_citizen_ends_on_our_page(
     portal: Portal, browser: Browser, hint: str, method: str, parameters: dict[str, str]
 ) -> None:
@@ -93,6 +95,7 @@ def test_the_citizen_is_told_which_portals_had_a_session(
     assert "Portal portal-" not in stranger.page.text
 
 
+@pytest.mark.holds("RIL-3-2")
 def test_signing_out_without_a_session_goes_straight_on(provider: Provider, portal: Portal, hint: str) -> None:
     browser = provider.browser()
     page = browser.get(
@@ -102,6 +105,7 @@ def test_signing_out_without_a_session_goes_straight_on(provider: Provider, port
     assert "signed-out" in browser.get("/logout").ids
 
 
+@pytest.mark.holds("L4", "RIL-2-2")
 def test_an_expired_hint_is_as_good(provider: Provider, portal: Portal, browser: Browser, person: Person) -> None:
     claims = portal.sign_in(browser, person)
     long_ago = clock.epoch(clock.now()) - 86_400
@@ -139,6 +143,7 @@ def forged_hints(provider: Provider, portal: Portal, hint: str) -> dict[str, str
     }
 
 
+@pytest.mark.holds("L3", "RIL-4-1", "RFC9700-4.11-1")
 def test_nobody_is_sent_anywhere_by_a_hint_that_is_not_ours(
     provider: Provider, portal: Portal, browser: Browser, hint: str
 ) -> None:
@@ -153,6 +158,7 @@ def test_nobody_is_sent_anywhere_by_a_hint_that_is_not_ours(
 @pytest.mark.parametrize(
     "change", ["{}?foo=bar", "{}/", "{}#x", "https://evil.example/", "javascript:alert(1)", "//evil.example"]
 )
+@pytest.mark.holds("L3", "RIL-3-1", "RIL-4-1", "RFC9700-4.11-1")
 def test_nobody_is_sent_to_an_unregistered_address(portal: Portal, browser: Browser, hint: str, change: str) -> None:
     page = browser.get(
         "/logout",
@@ -161,6 +167,7 @@ def test_nobody_is_sent_to_an_unregistered_address(portal: Portal, browser: Brow
     assert (page.status, page.error_code, page.left_for) == (400, "PR-006", None)
 
 
+@pytest.mark.holds("L3", "RIL-3-1")
 def test_an_address_without_a_hint_is_not_followed(portal: Portal, browser: Browser, hint: str) -> None:
     for extra in ({}, {"client_id": portal.client_id}):
         page = browser.get("/logout", query_string={"post_logout_redirect_uri": address(portal), **extra})
@@ -170,6 +177,7 @@ def test_an_address_without_a_hint_is_not_followed(portal: Portal, browser: Brow
     assert "signed-out" in page.ids
 
 
+@pytest.mark.holds("RIL-2-3")
 def test_a_hint_of_another_client_than_named_is_refused(
     provider: Provider, portal: Portal, browser: Browser, hint: str
 ) -> None:
@@ -183,6 +191,7 @@ def test_parameters_given_twice_are_refused(portal: Portal, browser: Browser, hi
     assert browser.get("/logout?state=" + "a" * 513).error_code == "PR-006"
 
 
+@pytest.mark.holds("RIL-6-1")
 def test_the_confirmation_cannot_be_made_elsewhere(portal: Portal, browser: Browser, hint: str) -> None:
     browser.get("/logout", query_string={"id_token_hint": hint, "post_logout_redirect_uri": address(portal)})
     action, fields = browser.form("logout-form")
@@ -199,6 +208,7 @@ def test_the_confirmation_cannot_be_made_elsewhere(portal: Portal, browser: Brow
 
 
 @pytest.mark.parametrize("site", ["cross-site", "same-site"])
+@pytest.mark.holds("RIL-6-1", "RFC6749-10.12-1")
 def test_another_site_cannot_confirm_with_a_form_of_its_own(
     portal: Portal, browser: Browser, hint: str, site: str
 ) -> None:

@@ -42,6 +42,7 @@ def test_id_token_is_accepted_when_all_is_well(key: Any) -> None:
 
 
 @pytest.mark.parametrize(("change", "code"), CLAIMS.values(), ids=CLAIMS.keys())
+@pytest.mark.holds("OIDCC-3.1.3-4")
 def test_claims_are_refused(change: dict[str, Any], code: str) -> None:
     with pytest.raises(LoginRefused) as refused:
         verify(sign(altered(change)(make_claims())))
@@ -56,6 +57,7 @@ def test_claims_of_a_wrong_type_are_refused(change: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("forge", SIGNATURES.values(), ids=SIGNATURES.keys())
+@pytest.mark.holds("OIDCC-3.1.3-4")
 def test_signatures_are_refused(forge: Callable[[dict[str, Any]], str]) -> None:
     with pytest.raises(LoginRefused) as refused:
         verify(forge(make_claims()))

@@ -28,6 +28,7 @@ def test_sign_in_accepts_rs256(browser: Browser, provider: ScriptedProvider) -> 
     assert browser.sub() == SUB
 
 
+@pytest.mark.holds("RFC7636-7.1-1")
 def test_authorization_request_holds_pkce_state_and_nonce_new_each_time(browser: Browser) -> None:
     first, second = query(browser.begin()), query(browser.begin())
     assert first["response_type"] == "code"
@@ -211,6 +212,7 @@ def test_language_chosen_is_kept_and_told_to_the_provider(browser: Browser) -> N
     assert '<html lang="en">' in response.text
 
 
+@pytest.mark.holds("RFC6749-3.1.2.5-1")
 def test_callback_is_neither_cached_nor_named_to_other_sites(browser: Browser) -> None:
     response = browser.sign_in()
     assert response.headers["Cache-Control"] == "no-store"

@@ -63,6 +63,7 @@ ANSWERS = {
 
 
 @pytest.mark.parametrize(("change", "code"), ANSWERS.values(), ids=ANSWERS.keys())
+@pytest.mark.holds("RFC9207-2.4-1")
 def test_answer_is_refused_when_its_parameters_are_wrong(
     browser: Browser, provider: ScriptedProvider, change: dict[str, Any], code: str
 ) -> None:
@@ -105,6 +106,7 @@ def test_error_answer_gets_its_page_and_repeats_nothing(
     assert "alert" not in response.text
 
 
+@pytest.mark.holds("RFC9207-2.4-1")
 def test_error_answer_of_another_issuer_is_a_wrong_issuer(browser: Browser, provider: ScriptedProvider) -> None:
     provider.change_answer = lambda answer: {"error": "access_denied", "state": answer["state"]}
     refused(browser, "wrong-issuer")
@@ -177,6 +179,7 @@ def altered(change: dict[str, Any]) -> Callable[[dict[str, Any]], dict[str, Any]
 
 
 @pytest.mark.parametrize(("change", "code"), CLAIMS.values(), ids=CLAIMS.keys())
+@pytest.mark.holds("OIDCC-3.1.3-4")
 def test_id_token_is_refused_when_its_claims_are_wrong(
     browser: Browser, provider: ScriptedProvider, change: dict[str, Any], code: str
 ) -> None:
@@ -212,6 +215,7 @@ SIGNATURES: dict[str, Callable[[dict[str, Any]], str]] = {
 
 
 @pytest.mark.parametrize("forge", SIGNATURES.values(), ids=SIGNATURES.keys())
+@pytest.mark.holds("OIDCC-3.1.3-4")
 def test_id_token_is_refused_when_its_signature_is_not_the_providers(
     browser: Browser, provider: ScriptedProvider, forge: Callable[[dict[str, Any]], str]
 ) -> None:
@@ -348,6 +352,7 @@ DISCOVERY = {
 
 
 @pytest.mark.parametrize(("metadata", "code"), DISCOVERY.values(), ids=DISCOVERY.keys())
+@pytest.mark.holds("OIDCD-4.3-1", "RFC8414-3.3-1")
 def test_discovery_is_refused_when_it_names(
     browser: Browser, provider: ScriptedProvider, metadata: dict[str, Any], code: str
 ) -> None:

@@ -129,6 +129,7 @@ def test_unknown_header_members_are_ignored_when_not_critical() -> None:
         {"kid": JWK["kid"]},
     ],
 )
+@pytest.mark.holds("RFC8725-3.1-1", "RFC8725-3.2-1", "RFC8725-3.10-1")
 def test_a_token_is_refused_when_its_header_asks_for_more(header: dict[str, Any]) -> None:
     with pytest.raises(TokenRefused):
         jose.verify_with({"keys": [JWK]}, forged(header), algorithms=ALGORITHMS)
@@ -137,6 +138,7 @@ def test_a_token_is_refused_when_its_header_asks_for_more(header: dict[str, Any]
 @pytest.mark.parametrize(
     "payload", [b"[]", b'{"a": 1, "a": 2}', b'{"a": NaN}', b"\xff", b'"text"', b"[" * 5_000], ids=lambda raw: raw[:9]
 )
+@pytest.mark.holds("RFC8725-3.7-1")
 def test_a_token_is_refused_when_its_payload_is_no_plain_object(payload: bytes) -> None:
     with pytest.raises(TokenRefused):
         jose.verify_with({"keys": [JWK]}, forged({"alg": "ES256"}, payload), algorithms=ALGORITHMS)
@@ -172,6 +174,7 @@ def test_a_token_is_refused_when_it_is_larger_than_16_kb() -> None:
         jose.verify_with({"keys": [JWK]}, token, algorithms=ALGORITHMS)
 
 
+@pytest.mark.holds("RFC8725-3.8-1")
 def test_a_token_is_refused_when_another_key_signed_it() -> None:
     for key_set in ([OTHER_JWK], [{**OTHER_JWK, "kid": JWK["kid"]}]):
         with pytest.raises(TokenRefused):
@@ -198,6 +201,7 @@ def test_a_token_is_refused_when_one_part_comes_from_another(part: int) -> None:
     ],
     ids=["empty", "jwk", "n", "pem", "pem-after-a-space", "der"],
 )
+@pytest.mark.holds("RFC8725-3.1-1")
 def test_an_hmac_token_is_refused_when_made_from_what_is_public(secret: bytes) -> None:
     signed = f"{encoded({'alg': 'HS256', 'kid': RSA_JWK['kid']})}.{encoded(CLAIMS)}"
     token = f"{signed}.{encoded(hmac.new(secret, signed.encode(), hashlib.sha256).digest())}"
@@ -218,6 +222,7 @@ def test_a_token_is_refused_when_its_algorithm_is_not_registered() -> None:
         jose.verify_with({"keys": [{**JWK, "use": "enc"}]}, SIGNER.sign(CLAIMS, typ="JWT"), algorithms=ALGORITHMS)
 
 
+@pytest.mark.holds("RFC8725-3.12-1")
 def test_the_type_decides_when_one_is_expected() -> None:
     token = SIGNER.sign(CLAIMS, typ="logout+jwt")
     assert jose.verify_with({"keys": [JWK]}, token, algorithms=ALGORITHMS, typ="logout+jwt") == CLAIMS
@@ -233,6 +238,7 @@ def test_a_token_is_refused_when_the_key_set_is_broken(key_set: dict[str, Any]) 
         jose.verify_with(key_set, SIGNER.sign(CLAIMS, typ="JWT"), algorithms=ALGORITHMS)
 
 
+@pytest.mark.holds("OIDCC-3.1.3-3")
 def test_at_hash_is_the_one_of_the_specification_when_computed() -> None:
     # OpenID Connect Core 1.0, A.3: the access token and at_hash of its example.
     assert jose.at_hash("jHkWEdUXMU1BwAsC4vtUsZwnNvTIxEl0z9K3vx5KF0Y") == "77QmUPtjPfzWtF2AnpK9RQ"

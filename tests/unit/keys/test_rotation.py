@@ -96,6 +96,7 @@ def test_a_private_key_opens_nowhere_else_when_swapped(provider: Provider) -> No
         SigningKeys(provider.hot_path, provider.keyring).signer("ES256")
 
 
+@pytest.mark.holds("OIDCC-10-2")
 def test_a_key_goes_through_its_life_when_time_passes(provider: Provider) -> None:
     rotation.ensure_keys(provider.keyring)
     now = clock.now()
@@ -145,6 +146,7 @@ def test_old_tokens_stop_verifying_when_a_key_is_compromised(
     assert states() == [("ES256", "active"), ("ES256", "retired"), ("ES256", "retired"), *OTHERS]
 
 
+@pytest.mark.holds("OIDCC-10-2")
 def test_tokens_verify_in_every_worker_when_keys_rotate(provider: Provider, monkeypatch: pytest.MonkeyPatch) -> None:
     passed(monkeypatch)
     rotation.ensure_keys(provider.keyring)
@@ -193,6 +195,7 @@ def test_signing_fails_when_there_is_no_key(provider: Provider) -> None:
     assert json.loads(keys.jwks()) == {"keys": []}
 
 
+@pytest.mark.holds("OIDCD-3-5")
 def test_the_key_set_holds_no_private_part_when_published(provider: Provider) -> None:
     rotation.ensure_keys(provider.keyring)
     keys = SigningKeys(provider.hot_path, provider.keyring)

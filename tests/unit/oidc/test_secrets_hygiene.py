@@ -30,6 +30,7 @@ def everything_logged() -> Iterator[io.StringIO]:
         root.setLevel(level)
 
 
+@pytest.mark.holds("OIDCC-16-4")
 def test_a_whole_login_leaves_nothing_secret_in_the_log(capsys: pytest.CaptureFixture[str], provider: Provider) -> None:
     with (
         provider_at(provider.url, provider.settings.secrets_dir, log_level="DEBUG") as loud,
@@ -101,6 +102,7 @@ def test_a_defect_is_logged_without_its_words(provider: Provider, monkeypatch: p
     assert page.ids["error-reference"] in log.getvalue()
 
 
+@pytest.mark.holds("RFC9700-4.3-1")
 def test_no_address_of_ours_carries_a_secret(provider: Provider, browser: Browser) -> None:
     portal, person = provider.portal(scope="openid email"), provider.citizen(email="hoa@example.com")
     portal.arrive(browser, person, scope="openid email", acr_values="loa2")

@@ -24,6 +24,7 @@ def code_of(page: Page) -> str | None:
     return Answer(page.left_for).get("code") if page.left_for else None
 
 
+@pytest.mark.holds("OIDCC-3.1.2.4-1")
 def test_the_page_names_agency_person_purposes_and_values(provider: Provider, browser: Browser, person: Person) -> None:
     portal = provider.portal(scope="openid email phone name")
     page = log_in(browser, portal.address(scope="openid email phone"), person)
@@ -51,6 +52,7 @@ def test_only_openid_says_that_nothing_is_sent(provider: Provider, browser: Brow
     assert set(portal.userinfo(tokens["access_token"]).get_json()) == {"sub"}
 
 
+@pytest.mark.holds("OIDCC-3.1.2.4-1")
 def test_a_client_under_a_law_shows_a_notice_with_the_law(provider: Provider, browser: Browser, person: Person) -> None:
     portal = provider.portal(scope="openid idnum", basis="legal", legal_basis={"vi": "Luật 38", "en": "Law 38/2019"})
     page = log_in(browser, portal.address(scope="openid idnum"), person)
@@ -137,6 +139,7 @@ def test_what_is_not_held_is_named_before_it_is_agreed_to(provider: Provider, br
     assert portal.userinfo(token).get_json()["phone_number"] == "+84301234567"
 
 
+@pytest.mark.holds("OIDCC-3.1.2.4-1", "OIDCC-17-1")
 def test_refusing_sends_nothing_and_is_not_remembered(provider: Provider, browser: Browser, person: Person) -> None:
     portal = provider.portal(scope="openid email")
     log_in(browser, portal.address(scope="openid email"), person)
@@ -156,6 +159,7 @@ def test_neither_yes_nor_no_asks_again(
     assert browser.submit("consent-form", **decision).step == "consent"
 
 
+@pytest.mark.holds("OIDCC-17-1")
 def test_every_release_is_in_the_ledger_and_the_trail(provider: Provider, browser: Browser, person: Person) -> None:
     portal = provider.portal(scope="openid email")
     log_in(browser, portal.address(scope="openid email"), person)

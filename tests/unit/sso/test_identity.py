@@ -200,6 +200,7 @@ def test_a_form_that_cannot_be_meant_says_what_to_mend(
     assert "error-summary" in page.ids
 
 
+@pytest.mark.holds("RFC6749-10.10-2")
 def test_guessing_a_password_is_slowed_down_and_says_when_to_come_back(
     provider: Provider, portal: Portal, browser: Browser, person: Person
 ) -> None:

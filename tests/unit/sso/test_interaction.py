@@ -344,6 +344,7 @@ def test_an_expired_interaction_offers_to_start_again(
 
 @pytest.mark.parametrize("token", [None, "", "x", "đ", "x" * 5000])
 @pytest.mark.parametrize("form", ["login-form", "consent-form", "cancel"])
+@pytest.mark.holds("OIDCC-3.1.2.3-2", "RFC6749-10.12-1")
 def test_a_form_without_its_token_is_not_acted_on(
     portal: Portal, browser: Browser, person: Person, token: str | None, form: str
 ) -> None:

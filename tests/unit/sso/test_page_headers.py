@@ -48,6 +48,7 @@ def is_guarded(page: Page, origin: str | None) -> None:
     assert " onclick" not in page.html
 
 
+@pytest.mark.holds("OIDCC-3.1.2.3-2", "RFC6749-10.13-1", "RFC9700-4.2-1", "RFC9700-4.16-1")
 def test_every_page_of_a_login_is_guarded(provider: Provider, portal: Portal, browser: Browser, person: Person) -> None:
     origin = "https://cong.example:8443"
     seen = []

@@ -78,6 +78,7 @@ def test_answer_is_the_same_when_there_is_nothing_to_be_right_about(place: Place
     assert answers == {password.PasswordResult(Outcome.REFUSED)}
 
 
+@pytest.mark.holds("OIDCC-16-2")
 def test_time_is_the_same_when_the_number_is_unknown(place: Place, citizen_id: UUID) -> None:
     def seconds(number: str, address: str) -> float:
         begun = time.process_time()
