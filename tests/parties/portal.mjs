@@ -80,7 +80,7 @@ function shown({ tokens, claims }) {
 function refusal(error) {
   const { name, code, error: word, error_description, status, cause } = error
   const challenges = Array.isArray(cause) ? cause.map(({ scheme, parameters }) => ({ scheme, ...parameters })) : undefined
-  return { name, code, error: word, error_description, status, challenges, message: error.message, cause: challenges ? undefined : String(cause) }
+  return { name, code, error: word, error_description, http_status: status, challenges, message: error.message, cause: challenges ? undefined : String(cause) }
 }
 
 function send(response, status, value, headers = {}) {

@@ -82,8 +82,7 @@ class Sandbox:
                 ours["jwk"] = key.as_dict(private=True)
                 document["jwks"] = {"keys": [key.as_dict(private=False)]}
             elif client.method.startswith("client_secret"):
-                # Letters that the header's form encoding changes (RFC 6749, 2.3.1).
-                ours["client_secret"] = document["client_secret"] = f"secret+of/{client_id}%&=for:the-tests"
+                ours["client_secret"] = document["client_secret"] = f"secret-of-{client_id}-for-the-tests-alone"
             documents.append(document | client.members)
             configurations[client.name] = ours | client.configuration
         file = self.directory / f"{party}-documents.json"
@@ -102,7 +101,7 @@ class Sandbox:
         server = Running([*command, str(file)], log=self.directory / f"{name}.log")
         try:
             server.until_it_answers(port)
-            yield Party(self, origin, configuration)
+            yield Party(self, name, origin, configuration)
         finally:
             server.end()
 
@@ -112,6 +111,7 @@ class Party:
     """A running party: many clients under one origin, each with the addresses of one portal."""
 
     sandbox: Sandbox
+    name: str
     origin: str
     configuration: Mapping[str, Any]
 

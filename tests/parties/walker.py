@@ -61,7 +61,7 @@ class Walker:
         self.open(address)
         for _ in range(10):
             if self.answer.headers["Content-Type"].startswith("application/json"):
-                return {"status": self.answer.status_code} | json.loads(self.answer.text)
+                return json.loads(self.answer.text) | {"status": self.answer.status_code}
             self.answer_page()
         raise AssertionError(f"going in circles: {self.trail}")
 

@@ -1,0 +1,100 @@
+// A portal made with oauth4webapi 3. docs/connect-an-agency.md shows parts of it, word for word.
+import { serve } from './portal.mjs'
+import * as oauth from 'oauth4webapi'
+import { importJWK } from 'jose'
+
+const authentications = {
+  client_secret_basic: ({ client_secret }) => oauth.ClientSecretBasic(client_secret),
+  client_secret_post: ({ client_secret }) => oauth.ClientSecretPost(client_secret),
+  private_key_jwt: (_, key) => oauth.PrivateKeyJwt(key),
+}
+
+serve(async (issuer, { client_id, method, jwk, redirect_uri, post_logout_redirect_uri, scope, metadata, uses = [], ...registered }) => {
+  const key = jwk && { key: await importJWK(jwk), kid: jwk.kid }
+  const client = { client_id, ...metadata }
+  const clientAuth = authentications[method](registered, key)
+  const http = { [oauth.allowInsecureRequests]: true } // the sandbox speaks http on loopback; leave this out elsewhere
+  const as = await oauth.discoveryRequest(new URL(issuer), http)
+    .then((response) => oauth.processDiscoveryResponse(new URL(issuer), response))
+  const DPoP = uses.includes('dpop') ? oauth.DPoP(client, await oauth.generateKeyPair('ES256')) : undefined
+  const options = { ...http, DPoP }
+
+  // The library learns the provider's nonce from the refusal; the request is made once more with it (RFC 9449, 8).
+  async function withNonce(act) {
+    try {
+      return await act()
+    } catch (error) {
+      if (DPoP && oauth.isDPoPNonceError(error)) return act()
+      throw error
+    }
+  }
+
+  return {
+    async begin(query) {
+      const verifier = oauth.generateRandomCodeVerifier()
+      const state = oauth.generateRandomState()
+      const nonce = oauth.generateRandomNonce()
+      let parameters = new URLSearchParams({
+        client_id,
+        redirect_uri,
+        response_type: 'code',
+        scope,
+        state,
+        nonce,
+        code_challenge: await oauth.calculatePKCECodeChallenge(verifier),
+        code_challenge_method: 'S256',
+        ...(uses.includes('jarm') && { response_mode: 'jwt' }),
+        ...query,
+      })
+      if (uses.includes('jar')) {
+        parameters = new URLSearchParams({ client_id, request: await oauth.issueRequestObject(as, client, parameters, key) })
+      }
+      if (uses.includes('par')) {
+        const { request_uri } = await withNonce(async () => oauth.processPushedAuthorizationResponse(as, client,
+          await oauth.pushedAuthorizationRequest(as, client, clientAuth, parameters, options)))
+        parameters = new URLSearchParams({ client_id, request_uri })
+      }
+      const location = new URL(as.authorization_endpoint)
+      location.search = parameters
+      return { location, verifier, state, nonce, maxAge: query.max_age && Number(query.max_age) }
+    },
+
+    async finish(arrived, { verifier, state, nonce, maxAge }) {
+      const parameters = arrived instanceof Request ? new URLSearchParams(await arrived.text()) : arrived.searchParams
+      const answer = uses.includes('jarm')
+        ? await oauth.validateJwtAuthResponse(as, client, parameters, state, http)
+        : oauth.validateAuthResponse(as, client, parameters, state)
+      const tokens = await withNonce(async () => {
+        const response = await oauth.authorizationCodeGrantRequest(
+          as, client, clientAuth, answer, redirect_uri, verifier, options)
+        const checks = { expectedNonce: nonce, maxAge, requireIdToken: true }
+        const processed = await oauth.processAuthorizationCodeResponse(as, client, response, checks)
+        // The signature of the ID token: the library trusts TLS unless told to look (OIDC Core 3.1.3.7, 6).
+        await oauth.validateApplicationLevelSignature(as, response, http)
+        return processed
+      })
+      return { ...tokens, claims: oauth.getValidatedIdTokenClaims(tokens) }
+    },
+
+    signOut({ id_token }, state) {
+      const location = new URL(as.end_session_endpoint)
+      location.search = new URLSearchParams({ client_id, id_token_hint: id_token, post_logout_redirect_uri, state })
+      return location
+    },
+
+    userinfo: ({ access_token, claims }) => withNonce(async () => oauth.processUserInfoResponse(as, client, claims.sub,
+      await oauth.userInfoRequest(as, client, access_token, options))),
+
+    async refresh({ refresh_token }) {
+      const tokens = await withNonce(async () => oauth.processRefreshTokenResponse(as, client,
+        await oauth.refreshTokenGrantRequest(as, client, clientAuth, refresh_token, options)))
+      return { tokens: { ...tokens, claims: oauth.getValidatedIdTokenClaims(tokens) } }
+    },
+
+    introspect: async (tokens, { token = 'access_token' }) => oauth.processIntrospectionResponse(as, client,
+      await oauth.introspectionRequest(as, client, clientAuth, tokens[token], http)),
+
+    revoke: async (tokens, { token = 'access_token' }) => oauth.processRevocationResponse(
+      await oauth.revocationRequest(as, client, clientAuth, tokens[token], http)),
+  }
+})
