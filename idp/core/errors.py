@@ -7,6 +7,7 @@ failure into bytes. Descriptions never contain anything from the request: quotes
 forbidden there (RFC 6749, 4.1.2.1 and 5.2), and input must not travel into logs and pages.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -32,13 +33,17 @@ class Failure(Exception):
 class ProtocolFailure(Exception):
     """A refusal told to a portal as an OAuth error (redirect, or JSON from token, userinfo and kin).
 
-    `entry.oauth_error` is always set. `challenge` is the scheme for `WWW-Authenticate` on a 401.
+    `entry.oauth_error` is always set. `challenge` is the scheme for `WWW-Authenticate` on a 401, `headers` are more
+    headers of the answer.
     """
 
-    def __init__(self, entry: Entry, *, challenge: str | None = None) -> None:
+    def __init__(
+        self, entry: Entry, *, challenge: str | None = None, headers: Mapping[str, str] | None = None
+    ) -> None:
         super().__init__(f"{entry.code} {entry.oauth_error}")
         self.entry = entry
         self.challenge = challenge
+        self.headers = headers or {}
 
 
 # --- pages: before client and redirect URI are proven (OpenID Connect Core 1.0, 3.1.2.6) ---
@@ -142,6 +147,19 @@ REDIRECT_URI_UNREGISTERED = _request(
 )
 DPOP_JKT_INVALID = _request("PR-132", "invalid_request", "dpop_jkt must be a SHA-256 thumbprint: 43 base64url signs")
 TARGET_UNKNOWN = _request("PR-133", "invalid_target", "resource must be one that the client is registered for")
+
+# --- the key a token is bound to (RFC 9449; RFC 8705): at endpoints for clients, then at resources ---
+PROOF_REFUSED = _request("PR-701", "invalid_dpop_proof", "The DPoP proof does not fit this request (RFC 9449, 4.3)")
+PROOF_NONCE_NEEDED = _request("PR-702", "use_dpop_nonce", "Make the DPoP proof again with the nonce of this answer")
+PROOF_MISSING = _request("PR-703", "invalid_dpop_proof", "This client must prove its key with a DPoP proof")
+PROOF_KEY_DIFFERS = _request("PR-704", "invalid_dpop_proof", "dpop_jkt is not the key of the DPoP proof")
+CERTIFICATE_MISSING = _request("PR-705", "invalid_request", "This client must come with its TLS certificate")
+PRESENTED_PROOF_REFUSED = Entry(
+    "PR-706", 401, "invalid_dpop_proof", "The DPoP proof does not fit this request (RFC 9449, 4.3)"
+)
+TOKEN_BOUND_TO_ANOTHER = Entry(
+    "PR-707", 401, "invalid_token", "The access token is bound to a key that was not proven here"
+)
 
 # --- token, userinfo and other endpoints for machines ---
 FORM_INVALID = _request("PR-201", "invalid_request", "The request must be a single well-formed form in the body")

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Self
 from urllib.parse import urlsplit
@@ -138,6 +139,32 @@ class Settings(BaseModel):
         description="Host names, commas between them, that clients' addresses may name although they resolve to "
         "private addresses: those of the government's own network. All others must be public.",
     )
+    proxy_addresses: str = Field(
+        "",
+        description="Addresses or networks the trusted proxy calls from, separated by commas; only needed for client "
+        "certificates, which are believed from these alone.",
+    )
+    mtls_origin: str | None = Field(
+        None,
+        description="Second public address for programs that come with a TLS certificate (RFC 8705), such as "
+        "`https://mtls.id.example`; empty: no mutual TLS.",
+    )
+    client_certificate_header: str | None = Field(
+        None,
+        description="Header in which the proxy passes the client's certificate at that address: URL-encoded PEM (nginx "
+        "`$ssl_client_escaped_cert`) or the form of RFC 9440. A name without hyphen cannot be imitated by one with an "
+        "underscore.",
+        pattern="^[A-Za-z0-9-]{1,64}$",
+    )
+    client_verify_header: str | None = Field(
+        None,
+        description="Header in which the proxy says `SUCCESS` when the certificate leads to an authority it trusts "
+        "(nginx `$ssl_client_verify`); empty: `tls_client_auth` is off, self-signed certificates work.",
+        pattern="^[A-Za-z0-9-]{1,64}$",
+    )
+    dpop_nonce: bool = Field(
+        True, description="Ask DPoP proofs at the token and PAR endpoints for a nonce of ours (RFC 9449, 8)."
+    )
     log_level: str = Field("INFO", description="Least level that is logged.", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
 
     @model_validator(mode="after")
@@ -162,7 +189,27 @@ class Settings(BaseModel):
             raise ValueError("outbound_ca_file: is not a file that can be read")
         if not self.database_url.startswith(("sqlite:///", "postgresql://", "postgresql+psycopg://")):
             raise ValueError("database_url: needs sqlite:///PATH or postgresql://...")
+        self._refuse_unsafe_certificates()
         return self
+
+    def _refuse_unsafe_certificates(self) -> None:
+        try:
+            networks = self.proxy_networks
+        except ValueError:
+            raise ValueError("proxy_addresses: needs IP addresses or networks, separated by commas") from None
+        if self.mtls_origin is None:
+            if self.client_certificate_header is not None:
+                raise ValueError("client_certificate_header: needs IDP_MTLS_ORIGIN")
+            return
+        parts = urlsplit(self.mtls_origin)
+        if parts.scheme != "https" or not parts.hostname or self.mtls_origin != f"https://{parts.netloc}":
+            raise ValueError("mtls_origin: needs https, host and port only")
+        if parts.netloc.lower() == self.issuer_host:
+            raise ValueError("mtls_origin: needs a name of its own; browsers would be asked for certificates")
+        if self.client_certificate_header is None:
+            raise ValueError("mtls_origin: needs IDP_CLIENT_CERTIFICATE_HEADER")
+        if not self.proxy_hops or not networks:
+            raise ValueError("mtls_origin: needs IDP_PROXY_HOPS = 1 and the proxy in IDP_PROXY_ADDRESSES")
 
     @property
     def is_sandbox(self) -> bool:
@@ -188,6 +235,16 @@ class Settings(BaseModel):
     def issuer_host(self) -> str:
         """Return the only Host header value that is answered."""
         return urlsplit(self.issuer).netloc.lower()
+
+    @property
+    def mtls_host(self) -> str | None:
+        """Return the Host header value of the address for certificates, None without one."""
+        return urlsplit(self.mtls_origin).netloc.lower() if self.mtls_origin else None
+
+    @property
+    def proxy_networks(self) -> tuple[IPv4Network | IPv6Network, ...]:
+        """Return the networks of `proxy_addresses`. Raises ValueError."""
+        return tuple(ip_network(part.strip()) for part in self.proxy_addresses.split(",") if part.strip())
 
     def lifetime_of_tokens(self, *, is_high: bool) -> timedelta:
         """Return the life of access and ID tokens for a sign-in above loa1 (`is_high`) or at loa1."""

@@ -10,6 +10,8 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
@@ -148,6 +150,45 @@ def remote_address() -> str:
     return request.remote_addr or ""
 
 
+@dataclass(frozen=True, slots=True)
+class PassedCertificate:
+    """A client certificate as the proxy wrote it, and whether the proxy followed it to an authority it trusts."""
+
+    header: str
+    is_verified: bool
+
+
+def is_for_certificates(settings: Settings) -> bool:
+    """Tell whether the request came to the address where clients show TLS certificates."""
+    return settings.mtls_host is not None and request.host.lower() == settings.mtls_host
+
+
+def passed_certificate(settings: Settings) -> PassedCertificate | None:
+    """Return the client certificate of this request, None without one.
+
+    The header is believed at that address alone, and only from the one hop in IDP_PROXY_ADDRESSES: anybody could
+    write it (CVE-2026-40575 and its kin, security.md, 2.2).
+    """
+    if settings.client_certificate_header is None or not is_for_certificates(settings):
+        return None
+    header = request.headers.get(settings.client_certificate_header)
+    # What the server saw, before ProxyFix put the browser's address in its place.
+    hop = request.environ.get("werkzeug.proxy_fix.orig", {}).get("REMOTE_ADDR")
+    if not header or not _is_proxy(hop, settings.proxy_addresses):
+        return None
+    verdict = settings.client_verify_header
+    return PassedCertificate(header, verdict is not None and request.headers.get(verdict) == "SUCCESS")
+
+
+@lru_cache(256)
+def _is_proxy(address: str | None, allowed: str) -> bool:
+    try:
+        seen = ip_address(address or "")
+    except ValueError:
+        return False
+    return any(seen in ip_network(part.strip()) for part in allowed.split(",") if part.strip())
+
+
 # --- cookies ----------------------------------------------------------------------------------------------------
 
 
@@ -272,7 +313,7 @@ def install(
     app.request_class = _Request
     app.config[_DEFAULT_LANGUAGE] = settings.default_language
     _install_pages(app, settings)
-    _install_checks(app, settings)
+    _install_checks(app, settings, machine_paths)
     _install_headers(app, settings)
     _install_failures(app, machine_paths, machine_error)
 
@@ -293,16 +334,19 @@ def _install_pages(app: Flask, settings: Settings) -> None:
         return {"language": language, "languages": _language_switch(language)}
 
 
-def _install_checks(app: Flask, settings: Settings) -> None:
+def _install_checks(app: Flask, settings: Settings, machine_paths: frozenset[str]) -> None:
     host = settings.issuer_host
+    mtls_host = settings.mtls_host
 
     @app.before_request
     def check_request() -> None:
         g.started = time.perf_counter()
         g.reference = new_reference()
         set_reference(g.reference)
-        if request.host.lower() != host and request.path not in _ANY_HOST:
-            # Links and issuer come from the settings alone; a foreign Host is a probe or a broken proxy.
+        asked = request.host.lower()
+        if asked != host and request.path not in _ANY_HOST and (asked != mtls_host or request.path not in machine_paths):
+            # Links and issuer come from the settings alone; a foreign Host is a probe or a broken proxy. The address
+            # for certificates has no pages: a browser must not be asked for one.
             raise Failure(errors.MALFORMED_REQUEST)
         if len(request.environ.get("HTTP_COOKIE", "")) > _LONGEST_HEADERS:
             raise Failure(errors.REQUEST_TOO_LARGE)

@@ -50,14 +50,15 @@ def is_for_encryption(jwk: Mapping[str, Any], alg: str | None = None) -> bool:
     if jwk.get("use", "enc") != "enc":
         return False
     if jwk.get("kty") == "RSA":
-        is_long = base64_to_int(jwk["n"]).bit_length() >= MIN_RSA_BITS
-        fitting = "RSA-OAEP-256" if is_long and import_public(jwk) else None
+        if base64_to_int(jwk["n"]).bit_length() < MIN_RSA_BITS:
+            return False
+        fitting = "RSA-OAEP-256"
     elif jwk.get("kty") == "EC" and jwk.get("crv") == "P-256":
-        import_public(jwk)
         fitting = "ECDH-ES"
     else:
         return False
-    return fitting is not None and jwk.get("alg", fitting) == fitting and alg in (None, fitting)
+    import_public(jwk)
+    return jwk.get("alg", fitting) == fitting and alg in (None, fitting)
 
 
 def _preferred(keys: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

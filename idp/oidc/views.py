@@ -6,6 +6,7 @@ A view reads parameters, calls one act and answers; JSON errors for portals are 
 import hashlib
 import json
 import logging
+from collections.abc import Mapping
 from functools import cache
 
 from flask import Blueprint, Response, request
@@ -15,6 +16,8 @@ from idp.core import errors, web
 from idp.core.errors import Entry, Failure, ProtocolFailure
 from idp.core.settings import Settings
 from idp.core.web import form_parameters, json_answer, query_parameters, render, see_other
+from idp.keys import proof
+from idp.keys.certificate import CertificateRefused, from_header
 from idp.oidc import authorize, checks, discovery, introspection, pushed, revocation, sender, token, userinfo
 from idp.oidc.caller import Caller
 from idp.oidc.responses import PortalAnswer, describe, with_error
@@ -29,23 +32,29 @@ MACHINE_PATHS = frozenset(
     {"/token", "/par", "/userinfo", "/introspect", "/revoke", "/jwks", "/.well-known/openid-configuration"}
 )
 _token_endpoint = token.TokenEndpoint()
+# What a proof may be signed with, in a challenge (RFC 9449, 7.1).
+_PROOF_ALGORITHMS = f'algs="{" ".join(proof.ALGORITHMS)}"'
 
 
 def machine_error(entry: Entry) -> Response:
     """Return a failure as the JSON of RFC 6749, 5.2, for whatever went wrong at an endpoint for programs."""
-    return _json_error(entry, None)
+    return _json_error(entry, None, {})
 
 
-def _json_error(entry: Entry, challenge: str | None) -> Response:
+def _json_error(entry: Entry, challenge: str | None, more: Mapping[str, str]) -> Response:
     error = entry.oauth_error or "invalid_request"
     description = describe(entry, web.reference()) if entry.description else f"{entry.code} {web.reference()}"
-    headers = {"Pragma": "no-cache"}
+    headers = {"Pragma": "no-cache", **more}
     if entry is errors.CLIENT_THROTTLED:
         headers["Retry-After"] = "60"
-    if challenge == "Bearer":
+    if entry is errors.TOKEN_MISSING:
         # RFC 6750, 3.1: a request that says nothing about authentication gets no error code.
-        detail = f', error="{error}", error_description="{description}"' if entry is not errors.TOKEN_MISSING else ""
-        headers["WWW-Authenticate"] = f'Bearer realm="userinfo"{detail}'
+        headers["WWW-Authenticate"] = f'Bearer realm="userinfo", DPoP realm="userinfo", {_PROOF_ALGORITHMS}'
+    elif challenge in ("Bearer", "DPoP"):
+        detail = f'error="{error}", error_description="{description}"'
+        if challenge == "DPoP":
+            detail = f"{detail}, {_PROOF_ALGORITHMS}"
+        headers["WWW-Authenticate"] = f'{challenge} realm="userinfo", {detail}'
     elif challenge is not None:
         headers["WWW-Authenticate"] = f'{challenge} realm="token"'
     return json_answer({"error": error, "error_description": description}, entry.status, headers)
@@ -55,16 +64,26 @@ def _json_error(entry: Entry, challenge: str | None) -> Response:
 def on_protocol_failure(failure: ProtocolFailure) -> Response:
     """Answer a program whose request was refused."""
     log.info("refused", extra={"code": failure.entry.code, "endpoint": request.endpoint})
-    return _json_error(failure.entry, failure.challenge)
+    return _json_error(failure.entry, failure.challenge, failure.headers)
 
 
 def caller() -> Caller:
     """Return who sends the current request, as far as the transport says it."""
+    settings = services().settings
+    passed = web.passed_certificate(settings)
+    try:
+        certificate = None if passed is None else from_header(passed.header)
+    except CertificateRefused:
+        log.warning("the proxy passed something that is no certificate", extra={"endpoint": request.endpoint})
+        certificate = None
+    origin = settings.mtls_origin if settings.mtls_origin and web.is_for_certificates(settings) else settings.issuer
     return Caller(
         method=request.method,
-        address=services().settings.issuer + request.path,
+        address=origin + request.path,
         authorization=request.headers.get("Authorization"),
         proofs=tuple(request.headers.getlist("DPoP")),
+        certificate=certificate,
+        is_certificate_verified=certificate is not None and passed is not None and passed.is_verified,
     )
 
 
