@@ -31,8 +31,9 @@ class Client:
     members: Mapping[str, Any] = field(default_factory=dict)
     configuration: Mapping[str, Any] = field(default_factory=dict)
     scope: str = SCOPE
-    # How its redirect URI ends where the library decides that.
-    callback: str = "callback"
+    # Where browsers come back to; {name} is the client's.
+    callback: str = "/{name}/callback"
+    signed_out: str = "/{name}/signed-out"
 
 
 @dataclass
@@ -52,14 +53,13 @@ class Sandbox:
         """Apply the documents of a party's clients as an operator would; return the party's configuration."""
         documents, configurations = [], {}
         for client in clients:
-            base = f"{origin}/{client.name}"
             client_id = f"{party}-{client.name}"
             ours: dict[str, Any] = {
                 "client_id": client_id,
                 "method": client.method,
                 "scope": client.scope,
-                "redirect_uri": f"{base}/{client.callback}",
-                "post_logout_redirect_uri": f"{base}/signed-out",
+                "redirect_uri": origin + client.callback.format(name=client.name),
+                "post_logout_redirect_uri": origin + client.signed_out.format(name=client.name),
                 "uses": list(client.uses),
             }
             document = {

@@ -57,8 +57,12 @@ class Walker:
         return self.open(f"{action}?{urlencode(fields)}")
 
     def walk(self, address: str) -> dict[str, Any]:
-        """Open an address, answer every page of the provider as this citizen would, and return the portal's JSON."""
+        """Open an address, answer every page as this citizen would, and return the portal's JSON with its status."""
         self.open(address)
+        return self.finish()
+
+    def finish(self) -> dict[str, Any]:
+        """Go on from the page the browser shows, as `walk` does."""
         for _ in range(10):
             if self.answer.headers["Content-Type"].startswith("application/json"):
                 return json.loads(self.answer.text) | {"status": self.answer.status_code}

@@ -1,0 +1,44 @@
+"""A Django portal with mozilla-django-oidc: sign in, come again, refuse what is not its own, sign out."""
+
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from tests.parties.sandbox import Client, Party, Sandbox
+from tests.parties.walker import Walker
+
+COMMAND = [sys.executable, "-m", "tests.parties.django_portal"]
+
+
+@pytest.fixture(scope="module")
+def portal(town: Sandbox) -> Iterator[Party]:
+    """Yield the Django portal."""
+    client = Client("django", "client_secret_post", callback="/oidc/callback/", signed_out="/signed-out")
+    with town.party("django", COMMAND, [client]) as running:
+        yield running
+
+
+def test_citizen_signs_in_and_out_through_django(portal: Party, walker: Walker) -> None:
+    arrived = walker.walk(f"{portal.origin}/oidc/authenticate/?next=/me")
+    assert walker.seen == {"login-form", "totp-form", "consent-form"}
+    assert arrived["name"] == walker.person.full_name
+    assert arrived["email"] == (walker.person.email or "")
+    again = walker.walk(f"{portal.origin}/oidc/authenticate/?next=/me")
+    assert again == arrived
+
+    walker.open(portal.origin)
+    walker.submit("signout")
+    walker.seen.clear()
+    assert walker.finish() == {"status": 200, "signed_out": True}
+    assert walker.seen == {"logout-form"}
+    assert walker.walk(f"{portal.origin}/me")["signed_in"] is False
+    walker.open(f"{portal.origin}/oidc/authenticate/")
+    assert "login-form" in walker.page.forms
+
+
+def test_django_portal_lets_nobody_in_when_the_citizen_turns_back(portal: Party, walker: Walker) -> None:
+    walker.open(f"{portal.origin}/oidc/authenticate/")
+    walker.submit("cancel")
+    assert walker.finish() == {"status": 502, "refused": True}
+    assert walker.walk(f"{portal.origin}/me")["signed_in"] is False
