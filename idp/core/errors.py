@@ -37,9 +37,7 @@ class ProtocolFailure(Exception):
     headers of the answer.
     """
 
-    def __init__(
-        self, entry: Entry, *, challenge: str | None = None, headers: Mapping[str, str] | None = None
-    ) -> None:
+    def __init__(self, entry: Entry, *, challenge: str | None = None, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(f"{entry.code} {entry.oauth_error}")
         self.entry = entry
         self.challenge = challenge

@@ -344,7 +344,8 @@ def _install_checks(app: Flask, settings: Settings, machine_paths: frozenset[str
         g.reference = new_reference()
         set_reference(g.reference)
         asked = request.host.lower()
-        if asked != host and request.path not in _ANY_HOST and (asked != mtls_host or request.path not in machine_paths):
+        answered = _ANY_HOST | machine_paths if asked == mtls_host else _ANY_HOST
+        if asked != host and request.path not in answered:
             # Links and issuer come from the settings alone; a foreign Host is a probe or a broken proxy. The address
             # for certificates has no pages: a browser must not be asked for one.
             raise Failure(errors.MALFORMED_REQUEST)

@@ -1,4 +1,4 @@
-"""Client authentication at the endpoints for portals: client_secret_basic, client_secret_post, private_key_jwt.
+"""Client authentication at the endpoints for portals: by secret, by signed assertion, by TLS certificate.
 
 Own code, because Authlib's accepts any method a client did not register, tells unknown clients from wrong secrets,
 and fails with a 500 on bytes it did not expect (security.md, 2.1 A8 and A9).
@@ -12,12 +12,13 @@ from datetime import UTC, datetime, timedelta
 from urllib.parse import unquote_plus
 
 from idp.agencies.clients import Client, spend
-from idp.agencies.metadata import SECRET_METHODS, AuthMethod, Rule
+from idp.agencies.metadata import SECRET_METHODS, AuthMethod, Profile, Rule
 from idp.core import clock, errors
 from idp.core.errors import ProtocolFailure
 from idp.core.ids import digest, is_same
 from idp.core.parameters import Parameters
-from idp.keys import jose
+from idp.core.settings import Settings
+from idp.keys import certificate, jose
 from idp.keys.jose import TokenRefused
 from idp.oidc.caller import Caller
 from idp.sso.services import Services
@@ -48,16 +49,18 @@ def authenticate(caller: Caller, form: Parameters, *, provider: Services) -> Cli
     Raises ProtocolFailure: invalid_request for two methods at once, invalid_client for everything else, the same
     for an unknown client and a wrong secret, 429 after too many wrong ones. Side effects: spends the assertion's jti.
     """
-    presented = _presented(caller.authorization, form)
+    presented = _presented(caller, form)
     client = provider.clients.find(presented.client_id)
     if presented.method is AuthMethod.PRIVATE_KEY_JWT:
         is_right = client is not None and _is_right_assertion(client, presented.secret, provider)
+    elif presented.method is AuthMethod.TLS:
+        is_right = client is not None and _is_right_certificate(client, caller, provider)
     else:
         is_right = _is_right_secret(client, presented.secret)
     if client is not None and client.auth_method in SECRET_METHODS:
         # The day after its exemption ends, a FAPI client needs a key (FAPI 2.0 Security Profile, 5.3.2.1).
         is_right = is_right and not client.is_bound_by(Rule.ASYMMETRIC_AUTHENTICATION)
-    if client is None or not is_right or client.auth_method is not presented.method or not client.is_active:
+    if client is None or not is_right or not _is_registered(presented.method, client) or not client.is_active:
         # Made-up names share one count, so that they cannot fill the table of counts.
         counted = presented.client_id if client is not None else ""
         verdict = provider.limiter.hit("client-secret", counted, amount=BAD_SECRETS_A_MINUTE, per_seconds=60)
@@ -69,6 +72,22 @@ def authenticate(caller: Caller, form: Parameters, *, provider: Services) -> Cli
     return client
 
 
+def methods(settings: Settings) -> tuple[AuthMethod, ...]:
+    """Return the methods that work here: certificates only where a proxy passes them, and those of an authority only
+    where it says that it followed them there."""
+    possible = {
+        AuthMethod.TLS: settings.mtls_origin is not None and settings.client_verify_header is not None,
+        AuthMethod.SELF_SIGNED_TLS: settings.mtls_origin is not None,
+    }
+    return tuple(method for method in AuthMethod if possible.get(method, True))
+
+
+def _is_registered(method: AuthMethod, client: Client) -> bool:
+    # The two kinds of certificate look the same in a request.
+    registered = client.auth_method
+    return (AuthMethod.TLS if registered is AuthMethod.SELF_SIGNED_TLS else registered) is method
+
+
 def _is_right_secret(client: Client | None, secret: str) -> bool:
     if client is None:
         # The same work as for a client that exists.
@@ -76,10 +95,22 @@ def _is_right_secret(client: Client | None, secret: str) -> bool:
     return client.accepts_secret(secret)
 
 
-def _presented(authorization: str | None, form: Parameters) -> _Presented:
+def _is_right_certificate(client: Client, caller: Caller, provider: Services) -> bool:
+    """Judge a certificate (RFC 8705, 2): by the subject registered once the proxy has followed it to an authority it
+    trusts, or, when the client signed it itself, by its registered key."""
+    if caller.certificate is None:
+        return False
+    if client.auth_method is AuthMethod.TLS:
+        return caller.is_certificate_verified and certificate.names(caller.certificate, client.tls_subject)
+    if client.auth_method is AuthMethod.SELF_SIGNED_TLS:
+        return certificate.has_key_of(caller.certificate, provider.client_keys.of(client))
+    return False
+
+
+def _presented(caller: Caller, form: Parameters) -> _Presented:
     found = []
-    if authorization is not None:
-        found.append(_basic(authorization))
+    if caller.authorization is not None:
+        found.append(_basic(caller.authorization))
     if "client_secret" in form:
         found.append(_Presented(AuthMethod.SECRET_POST, form.get("client_id", ""), form["client_secret"]))
     if "client_assertion" in form or "client_assertion_type" in form:
@@ -87,6 +118,8 @@ def _presented(authorization: str | None, form: Parameters) -> _Presented:
     if len(found) > 1:
         # RFC 6749, 2.3: one method in each request.
         raise ProtocolFailure(errors.FORM_INVALID)
+    if not found and caller.certificate is not None and "client_id" in form:
+        return _Presented(AuthMethod.TLS, form["client_id"], "")
     if not found or form.get("client_id", found[0].client_id) != found[0].client_id:
         raise ProtocolFailure(errors.CLIENT_UNAUTHENTICATED, challenge="Basic")
     return found[0]
@@ -121,7 +154,7 @@ def _is_right_assertion(client: Client, assertion: str, provider: Services) -> b
         return False
     try:
         keys = provider.client_keys.of(client, jose.read_header(assertion).get("kid"))
-        claims = jose.verify_with(keys, assertion, algorithms=client.auth_signing_algorithms)
+        claims = jose.verify_with(keys, assertion, algorithms=_assertion_algorithms(client))
     except TokenRefused:
         return False
     now = clock.now()
@@ -138,6 +171,12 @@ def _is_right_assertion(client: Client, assertion: str, provider: Services) -> b
         if since is None or since > now + CLOCK_AHEAD:
             return False
     return spend(provider.hot_path, client, jti, expires_at + timedelta(minutes=10))
+
+
+def _assertion_algorithms(client: Client) -> tuple[str, ...]:
+    if client.profile is not Profile.FAPI2:
+        return client.auth_signing_algorithms
+    return tuple(name for name in client.auth_signing_algorithms if name in jose.FAPI_ALGORITHMS)
 
 
 def instant(seconds: object) -> datetime | None:

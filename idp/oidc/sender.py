@@ -10,7 +10,6 @@ certificate, or nothing for a bearer token.
 import base64
 import hashlib
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
@@ -21,7 +20,6 @@ from idp.core.database import Change
 from idp.core.errors import Entry, ProtocolFailure
 from idp.core.ids import digest, is_same
 from idp.core.keyring import Purpose
-from idp.core.settings import Settings
 from idp.keys import certificate, proof
 from idp.keys.jose import TokenRefused
 from idp.keys.proof import Proof
@@ -117,22 +115,6 @@ def cnf(confirmation: str) -> dict[str, str]:
     return {_CNF_MEMBERS[kind]: thumbprint} if thumbprint else {}
 
 
-def metadata(settings: Settings, endpoints: Mapping[str, str]) -> dict[str, object]:
-    """Return what discovery says about bound tokens, `endpoints` being the addresses of those for programs.
-
-    RFC 9449, 5.1; RFC 8705, 3.3 and 5.
-    """
-    document: dict[str, object] = {
-        "dpop_signing_alg_values_supported": list(proof.ALGORITHMS),
-        "tls_client_certificate_bound_access_tokens": settings.mtls_origin is not None,
-    }
-    if settings.mtls_origin is not None:
-        document["mtls_endpoint_aliases"] = {
-            name: settings.mtls_origin + address.removeprefix(settings.issuer) for name, address in endpoints.items()
-        }
-    return document
-
-
 # --- where tokens are taken -------------------------------------------------------------------------------------
 
 
@@ -165,9 +147,7 @@ def check_presented(presented: Presented, confirmation: str, caller: Caller, *, 
 # --- proofs -----------------------------------------------------------------------------------------------------
 
 
-def _accept(
-    caller: Caller, *, provider: Services, wants_nonce: bool = False, access_token: str | None = None
-) -> Proof:
+def _accept(caller: Caller, *, provider: Services, wants_nonce: bool = False, access_token: str | None = None) -> Proof:
     """Return the proof of the request once it holds in every point of RFC 9449, 4.3, and was never seen before.
 
     With `access_token` the request is one to a resource, and the proof must be for that token.
@@ -258,7 +238,7 @@ def _nonce(slot: int, provider: Services) -> str:
 def _is_nonce(nonce: str, provider: Services) -> bool:
     given = nonce.encode("utf-8", "surrogatepass")
     slot = _slot()
-    return any([is_same(given, _nonce(each, provider).encode()) for each in (slot, slot - 1)])
+    return any(is_same(given, _nonce(each, provider).encode()) for each in (slot, slot - 1))
 
 
 def _binds_to_certificate(client: Client) -> bool:

@@ -212,8 +212,9 @@ def token_endpoint() -> Response:
         form = form_parameters()
     except Failure as failure:
         raise ProtocolFailure(errors.FORM_INVALID) from failure
-    document = _token_endpoint.answer(form, caller=caller(), provider=services(), reference=web.reference())
-    return json_answer(document, headers={"Pragma": "no-cache"})
+    provider, sent_by = services(), caller()
+    document = _token_endpoint.answer(form, caller=sent_by, provider=provider, reference=web.reference())
+    return json_answer(document, headers={"Pragma": "no-cache", **sender.nonce_header(sent_by, provider=provider)})
 
 
 @blueprint.post("/par")
