@@ -163,7 +163,7 @@ class Settings(BaseModel):
         pattern="^[A-Za-z0-9-]{1,64}$",
     )
     dpop_nonce: bool = Field(
-        True, description="Ask DPoP proofs at the token and PAR endpoints for a nonce of ours (RFC 9449, 8)."
+        default=True, description="Ask DPoP proofs at the token and PAR endpoints for a nonce of ours (RFC 9449, 8)."
     )
     log_level: str = Field("INFO", description="Least level that is logged.", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
 
