@@ -120,7 +120,7 @@ def _table(specification: Specification, held: Holders, reasons: Mapping[str, st
     ]
     for one in specification.requirements:
         state = f"{one.state}: {one.by}" if one.by else one.state
-        tests = "<br>".join(_link(test) for test in held.get(one.id, []))
+        tests = _links(held.get(one.id, []))
         if not tests and _lacks_test(one, held):
             tests = f"**not yet tested**: {reasons.get(one.id, 'no reason given')}"
         text = one.text.replace("|", "\\|")
@@ -128,9 +128,15 @@ def _table(specification: Specification, held: Holders, reasons: Mapping[str, st
     return "\n".join(lines) + "\n"
 
 
-def _link(test: str) -> str:
-    path, _, name = test.partition("::")
-    return f"[{Path(path).stem.removeprefix('test_')}::{name.removeprefix('test_')}](../{path})"
+def _links(tests: Iterable[str]) -> str:
+    """Return a link to each file, followed by the names of its tests without the `test_` they all begin with."""
+    files: dict[str, list[str]] = {}
+    for test in tests:
+        path, _, name = test.partition("::")
+        files.setdefault(path, []).append(name.removeprefix("test_"))
+    return "<br>".join(
+        f"[{Path(path).stem.removeprefix('test_')}](../{path}): {', '.join(names)}" for path, names in files.items()
+    )
 
 
 def _collect() -> int:
@@ -140,7 +146,7 @@ def _collect() -> int:
         sys.exit("no test holds anything")
     collector = _Collector()
     said = io.StringIO()
-    arguments = ["--collect-only", "-qq", "-p", "no:cacheprovider", "-p", "no:xdist"]
+    arguments = ["--collect-only", "-qq", "--assert=plain", "-p", "no:cacheprovider", "-p", "no:xdist"]
     with contextlib.redirect_stdout(said):
         status = pytest.main([*arguments, *map(str, sorted(files))], plugins=[collector])
     print(said.getvalue() if status else json.dumps(collector.holders))
