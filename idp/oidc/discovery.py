@@ -2,45 +2,73 @@
 
 from typing import Any
 
-from idp.agencies.metadata import AuthMethod
+from idp.agencies.metadata import AuthMethod, GrantType
 from idp.core.i18n import LANGUAGES
 from idp.core.levels import ACR_VALUES
 from idp.core.scopes import PERSON_CLAIMS, SCOPES, SIGN_IN_CLAIMS
 from idp.core.settings import Settings
+from idp.keys import proof
+from idp.keys.encryption import CONTENT_ALGORITHMS, KEY_ALGORITHMS
 from idp.keys.jose import CLIENT_ALGORITHMS, SIGNING_ALGORITHMS
+from idp.oidc.responses import RESPONSE_MODES
 
 
 def document(settings: Settings) -> dict[str, Any]:
     """Return the metadata document of this provider."""
     issuer = settings.issuer
+    methods = [method.value for method in AuthMethod]
     return {
         "issuer": issuer,
         "authorization_endpoint": f"{issuer}/authorize",
+        "pushed_authorization_request_endpoint": f"{issuer}/par",
         "token_endpoint": f"{issuer}/token",
         "userinfo_endpoint": f"{issuer}/userinfo",
         "jwks_uri": f"{issuer}/jwks",
         "introspection_endpoint": f"{issuer}/introspect",
+        "revocation_endpoint": f"{issuer}/revoke",
         "end_session_endpoint": f"{issuer}/logout",
         "scopes_supported": list(SCOPES),
         "response_types_supported": ["code"],
-        "response_modes_supported": ["query"],
-        "grant_types_supported": ["authorization_code"],
+        "response_modes_supported": list(RESPONSE_MODES),
+        "grant_types_supported": [GrantType.CODE.value, GrantType.REFRESH.value],
         "acr_values_supported": list(ACR_VALUES),
         "subject_types_supported": ["pairwise"],
-        "id_token_signing_alg_values_supported": list(SIGNING_ALGORITHMS),
-        "token_endpoint_auth_methods_supported": [method.value for method in AuthMethod],
-        "token_endpoint_auth_signing_alg_values_supported": list(CLIENT_ALGORITHMS),
-        "introspection_endpoint_auth_methods_supported": [method.value for method in AuthMethod],
-        "introspection_endpoint_auth_signing_alg_values_supported": list(CLIENT_ALGORITHMS),
-        "display_values_supported": ["page"],
         "claim_types_supported": ["normal"],
         "claims_supported": [*SIGN_IN_CLAIMS, *PERSON_CLAIMS],
+        "claims_parameter_supported": True,
+        "display_values_supported": ["page"],
         "ui_locales_supported": list(LANGUAGES),
         "prompt_values_supported": ["none", "login", "consent", "select_account"],
-        "claims_parameter_supported": True,
-        "request_parameter_supported": False,
+        "request_parameter_supported": True,
         "request_uri_parameter_supported": False,
         "require_request_uri_registration": False,
+        "require_pushed_authorization_requests": False,
+        "request_object_signing_alg_values_supported": list(CLIENT_ALGORITHMS),
         "code_challenge_methods_supported": ["S256"],
         "authorization_response_iss_parameter_supported": True,
+        "authorization_signing_alg_values_supported": list(SIGNING_ALGORITHMS),
+        **_authentication("token", methods),
+        **_authentication("introspection", methods),
+        **_authentication("revocation", methods),
+        "dpop_signing_alg_values_supported": list(proof.ALGORITHMS),
+        "id_token_signing_alg_values_supported": list(SIGNING_ALGORITHMS),
+        **_encryption("id_token"),
+        "userinfo_signing_alg_values_supported": list(SIGNING_ALGORITHMS),
+        **_encryption("userinfo"),
+        "introspection_signing_alg_values_supported": list(SIGNING_ALGORITHMS),
+        **_encryption("introspection"),
+    }
+
+
+def _authentication(endpoint: str, methods: list[str]) -> dict[str, Any]:
+    return {
+        f"{endpoint}_endpoint_auth_methods_supported": methods,
+        f"{endpoint}_endpoint_auth_signing_alg_values_supported": list(CLIENT_ALGORITHMS),
+    }
+
+
+def _encryption(answer: str) -> dict[str, Any]:
+    return {
+        f"{answer}_encryption_alg_values_supported": list(KEY_ALGORITHMS),
+        f"{answer}_encryption_enc_values_supported": list(CONTENT_ALGORITHMS),
     }

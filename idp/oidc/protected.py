@@ -29,7 +29,7 @@ def protect(
     if encryption is None:
         return signed
     try:
-        keys = client.jwks or {}
+        keys = provider.client_keys.of(client)
         return encrypt(signed, keys, alg=encryption.alg, enc=encryption.enc, cty="JWT")
     except NoKeyFits:
         raise ProtocolFailure(errors.CLIENT_KEY_MISSING) from None

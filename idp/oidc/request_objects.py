@@ -25,30 +25,37 @@ _TYPES = frozenset({"oauth-authz-req+jwt", "jwt", None})
 _NOT_PARAMETERS = frozenset({"iss", "aud", "exp", "nbf", "iat", "jti", "sub"})
 
 
-def read(compact: str, outer: Parameters, client: Client, *, provider: Services) -> Parameters:
+def read(
+    compact: str, outer: Parameters, client: Client, *, is_backchannel: bool = False, provider: Services
+) -> Parameters:
     """Return the parameters inside a request object of `client`. Raises ProtocolFailure.
 
     It must be signed with a registered key of the client, name the client as issuer and us as audience, and not be
-    over; a FAPI 2.0 client must bound its life by `nbf` and `exp`.
+    over; a FAPI 2.0 client must bound its life by `nbf` and `exp`. In a backchannel request every client must, and
+    the issuer alone names the client (CIBA Core 1.0, 7.1.1).
     """
-    keys = client.jwks
-    if keys is None:
+    if client.jwks is None and client.jwks_uri is None:
         raise ProtocolFailure(errors.REQUEST_OBJECT_UNSUPPORTED)
+    if "request" in outer.repeated:
+        raise ProtocolFailure(errors.DUPLICATE_PARAMETER)
     algorithms = client.request_object_algorithms or (
         jose.FAPI_ALGORITHMS if client.profile is Profile.FAPI2 else jose.CLIENT_ALGORITHMS
     )
-    if "request" in outer.repeated:
-        raise ProtocolFailure(errors.DUPLICATE_PARAMETER)
     try:
-        typ = jose.media_type(jose.read_header(compact))
+        header = jose.read_header(compact)
+        keys = provider.client_keys.of(client, header.get("kid"))
         claims = jose.verify_with(keys, compact, algorithms=algorithms)
     except TokenRefused:
         raise ProtocolFailure(errors.REQUEST_OBJECT_INVALID) from None
-    if typ not in _TYPES:
+    if jose.media_type(header) not in _TYPES:
         # Another kind of token that the client signed, such as a client assertion (RFC 8725, 3.11).
         raise ProtocolFailure(errors.REQUEST_OBJECT_INVALID)
+    if is_backchannel:
+        claims = {"client_id": client.client_id, **claims}
+        if not {"exp", "nbf", "iat", "jti"} <= claims.keys():
+            raise ProtocolFailure(errors.REQUEST_OBJECT_UNBOUNDED)
     _check_names(claims, outer, client, provider)
-    _check_times(claims, is_bounded=client.profile is Profile.FAPI2)
+    _check_times(claims, is_bounded=is_backchannel or client.profile is Profile.FAPI2)
     return Parameters(dict(_parameters(claims)), frozenset())
 
 

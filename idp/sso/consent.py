@@ -12,7 +12,7 @@ from idp.citizens.models import insert
 from idp.core import clock
 from idp.core.database import db
 from idp.core.i18n import translate
-from idp.core.scopes import CLAIMS_BY_SCOPE, PERSON_CLAIMS
+from idp.core.scopes import CLAIMS_BY_SCOPE, OFFLINE_ACCESS, PERSON_CLAIMS
 from idp.sso.interaction import Visit, mark_agreed
 from idp.sso.models import Consent
 from idp.sso.request import AuthorizationRequest
@@ -34,7 +34,8 @@ def items(
 ) -> tuple[Item, ...]:
     """Return what would be sent, in the order of PERSON_CLAIMS.
 
-    What the citizen does not have comes last, in one line by name: agreeing covers it, so it must have been shown.
+    What the citizen does not have comes after that, in one line by name: agreeing covers it, so it must have been
+    shown. Last, that the agency may look when the citizen has long signed out (OpenID Connect Core 1.0, 11).
     """
     agreed = standing.agreed if standing.agreed is not None and standing.agreed_basis == client.basis else frozenset()
     released = claims.release(profile, request.disclosed)
@@ -52,7 +53,19 @@ def items(
         if name in released
     )
     missing = [name for name in PERSON_CLAIMS if name in request.disclosed and name not in released]
-    return (*held, _missing(missing, agreed, language)) if missing else held
+    after = (_missing(missing, agreed, language),) if missing else ()
+    if OFFLINE_ACCESS in request.disclosed:
+        after += (_lasting(agreed, language),)
+    return held + after
+
+
+def _lasting(agreed: frozenset[str], language: str) -> Item:
+    return Item(
+        label=translate(language, "disclosure.lasting"),
+        values=(translate(language, "disclosure.lasting-text"),),
+        purpose="",
+        new=OFFLINE_ACCESS not in agreed,
+    )
 
 
 def _missing(names: list[str], agreed: frozenset[str], language: str) -> Item:
