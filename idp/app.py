@@ -21,6 +21,7 @@ from idp.core.outbound import Outbound
 from idp.core.settings import Settings
 from idp.keys.ring import SigningKeys
 from idp.oidc import views as oidc_views
+from idp.oidc.logout import backchannel
 from idp.oidc.logout import views as logout_views
 from idp.ops import views as ops_views
 from idp.sso import views as sso_views
@@ -61,7 +62,8 @@ def create_app(chosen: Settings | None = None) -> Flask:
     db.init_app(app)
     with app.app_context():
         prepare_engine(db.engine)
-    app.extensions[web.EXTENSION] = _services(chosen)
+    app.extensions[web.EXTENSION] = provided = _services(chosen)
+    app.extensions[backchannel.EXTENSION] = backchannel.BackChannel(provided)
     web.install(
         app, chosen, machine_paths=oidc_views.MACHINE_PATHS | ops_views.PATHS, machine_error=oidc_views.machine_error
     )

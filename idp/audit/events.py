@@ -35,6 +35,9 @@ class Event(StrEnum):
     REFRESH_REPLAYED = "oidc:refresh:replayed"
     TOKEN_REVOKED = "oidc:token:revoked"  # noqa: S105
     REQUEST_PUSHED = "oidc:request:pushed"
+    LOGOUT_CONFIRMED = "oidc:logout:confirmed"
+    LOGOUT_REFUSED = "oidc:logout:refused"
+    LOGOUT_GIVEN_UP = "oidc:logout:given-up"
     KEY_CREATED = "keys:key:created"
     KEY_ACTIVATED = "keys:key:activated"
     KEY_RETIRED = "keys:key:retired"

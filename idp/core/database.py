@@ -161,7 +161,8 @@ class Query:
 
     Parameters are written `:name`. `{now}` stands for the database's clock and `{after_NAME}` for that clock plus
     the seconds in parameter `:NAME` (in a `Change` also `{after_first_COLUMN}`), `{ago_COLUMN}` for it less the seconds
-    in a column of the row; the database, not the worker, decides when one-time things expire.
+    in a column of the row; the database, not the worker, decides when one-time things expire. `{skip_locked}` ends a
+    sub-select of one row to be changed: rows that somebody else is just taking are passed over.
     """
 
     sql: str
@@ -311,6 +312,7 @@ def _postgres(sql: str) -> str:
         "first": _PostgresColumns(),
         "from_first": "FROM first",
         "if_first": "EXISTS (SELECT 1 FROM first)",
+        "skip_locked": "FOR UPDATE SKIP LOCKED",
     }
     clock = _Clock(known, "(now() + make_interval(secs => SECONDS))")
     return _PARAMETER.sub(r"%(\1)s", sql.replace("%", "%%").format_map(clock))
@@ -362,7 +364,7 @@ class SqliteHotPath:
         if rendered is None:
             now = "strftime('%Y-%m-%d %H:%M:%f000', 'now')"
             after = "strftime('%Y-%m-%d %H:%M:%f000', 'now', SECONDS || ' seconds')"
-            known = {"now": now, "first": _SqliteColumns(), "from_first": "", "if_first": "1 = 1"}
+            known = {"now": now, "first": _SqliteColumns(), "from_first": "", "if_first": "1 = 1", "skip_locked": ""}
             clock = _Clock(known, after)
             rendered = self._sql[sql] = sql.format_map(clock)
         return rendered

@@ -8,7 +8,7 @@ the language of a page, and turning failures into pages. Leaves routes to the ro
 import json
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import ip_address, ip_network
@@ -224,13 +224,16 @@ def render(
     status: int = 200,
     form_action: str | None = None,
     with_script: bool = False,
+    frame_sources: Collection[str] = (),
     **context: Any,
 ) -> Response:
     """Return a page. `form_action` is the portal's origin that a form on it may lead to, besides ourselves;
-    `with_script` allows the scripts we serve, which no page needs to be complete."""
+    `with_script` allows the scripts we serve, which no page needs to be complete; `frame_sources` are the origins
+    of frames on it."""
     g.is_page = True
     g.form_action = form_action
     g.with_script = with_script
+    g.frame_sources = frame_sources
     return flask.make_response(render_template(template, **context), status)
 
 
@@ -376,9 +379,12 @@ def _install_headers(app: Flask, settings: Settings) -> None:
         if g.get("is_page"):
             request.environ[_CONSTANTS] = page
             origin = g.get("form_action")
-            response.headers["Content-Security-Policy"] = _PAGE_POLICY.format(
+            policy = _PAGE_POLICY.format(
                 origin=f" {origin}" if origin else "", script="script-src 'self'; " if g.get("with_script") else ""
             )
+            if frames := g.get("frame_sources"):
+                policy += "; frame-src " + " ".join(sorted(set(frames)))
+            response.headers["Content-Security-Policy"] = policy
             if chosen := g.get("chosen_language"):
                 response.set_cookie(
                     LANGUAGE_COOKIE, chosen, max_age=31_536_000, secure=settings.is_https, samesite="Lax", httponly=True
@@ -398,7 +404,7 @@ def _install_headers(app: Flask, settings: Settings) -> None:
 def _install_failures(app: Flask, machine_paths: frozenset[str], machine_error: Callable[[Entry], Response]) -> None:
     def answer(entry: Entry, *, retry_after: int | None = None) -> Response:
         # What a half-made page set must not leak onto the error page.
-        g.form_action = None
+        g.form_action = g.frame_sources = None
         g.with_script = False
         response = machine_error(entry) if request.path in machine_paths else error_page(entry, reference=reference())
         if retry_after is not None or entry is errors.BUSY:

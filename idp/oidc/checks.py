@@ -318,7 +318,7 @@ def hint_is_ours(draft: Draft) -> None:
     if hint is None:
         return
     try:
-        claims = draft.provider.signing_keys.verify(hint, algorithms=SIGNING_ALGORITHMS, allow_expired=True)
+        claims = draft.provider.signing_keys.verify(hint, algorithms=SIGNING_ALGORITHMS, typ="JWT", allow_expired=True)
     except TokenRefused:
         raise ProtocolFailure(errors.HINT_INVALID) from None
     if (

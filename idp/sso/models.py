@@ -1,6 +1,7 @@
 """Tables of one login: interactions, sessions, consents, disclosures; and the statement the warm login reads."""
 
 from datetime import datetime
+from enum import StrEnum
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -82,10 +83,20 @@ class Disclosure(Model):
     __table_args__ = (sa.Index("ix_disclosure_citizen_id_at", "citizen_id", "at"),)
 
 
+class DeliveryState(StrEnum):
+    """How far a client's telling has come. All but the first are final."""
+
+    PENDING = "pending"
+    CONFIRMED = "confirmed"
+    REFUSED = "refused"
+    GIVEN_UP = "given up"
+
+
 class LogoutDelivery(Model):
     """The duty to tell one client that a session has ended (OpenID Connect Back-Channel Logout 1.0, 2.5).
 
-    Written in the transaction that ends the session; `outcome` is a word, never what the client answered.
+    Written in the transaction that ends the session; `outcome` is a word, never what the client answered. Whoever
+    takes a row moves `due_at` on by a lease, so that the row of a worker that was killed is taken again.
     """
 
     __tablename__ = "logout_delivery"
@@ -97,7 +108,7 @@ class LogoutDelivery(Model):
     sub: Mapped[str] = mapped_column(sa.String(64))
     state: Mapped[str] = mapped_column(sa.String(16))
     attempts: Mapped[int] = mapped_column(sa.Integer)
-    outcome: Mapped[str | None] = mapped_column(sa.String(32))
+    outcome: Mapped[str | None] = mapped_column(sa.String(32), doc="Of the last attempt")
     created_at: Mapped[datetime] = mapped_column(Instant)
     due_at: Mapped[datetime | None] = mapped_column(Instant, index=True, doc="Next attempt; None once finished")
     finished_at: Mapped[datetime | None] = mapped_column(Instant)

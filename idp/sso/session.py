@@ -24,6 +24,7 @@ from idp.core.ids import digest, is_same, new_id
 from idp.core.keyring import Keyring, Purpose
 from idp.core.levels import Level, Method
 from idp.core.settings import Settings
+from idp.sso import outbox
 from idp.sso.models import Disclosure, SsoSession
 
 # The two posts of a double click arrive within this time of each other.
@@ -176,7 +177,8 @@ def take_over(secret: str, session_id: UUID, *, keyring: Keyring) -> Opened | No
 def end(session_id: UUID, *, reason: str) -> bool:
     """End a session; the caller commits. False if it had ended already.
 
-    Its codes and access tokens stop with it: the statements that spend and read them look at the session.
+    Its codes and access tokens stop with it: the statements that spend and read them look at the session. The clients
+    it reached are owed a word, whatever the reason: that is written in the same transaction (see `outbox`).
     """
     ended = db.session.execute(
         sa.update(SsoSession)
@@ -187,6 +189,7 @@ def end(session_id: UUID, *, reason: str) -> bool:
     if ended is None:
         return False
     record(db.session, Event.SESSION_ENDED, citizen_id=ended, session_id=session_id, outcome=reason)
+    outbox.owe(session_id, ended, clients_reached(session_id))
     return True
 
 

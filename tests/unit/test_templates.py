@@ -125,7 +125,11 @@ def contexts(name: str) -> dict[str, dict[str, Any]]:
         "oidc/logout.html": {
             "agencies": [name], "stay_url": name, "hidden": {"state": name}, "action": "/logout", "csrf": "c" * 43,
         },
-        "oidc/signed_out.html": {"agencies": [name], "continue_url": name, "agency": name},
+        "oidc/signed_out.html": {
+            "services": [(name, name, told) for told in ("confirmed", "waiting", "unconfirmed", "browser", "untold")],
+            "confirmed": 1, "asked": 3, "is_waiting": True, "is_left_open": True, "again_url": "/logout/done",
+            "back_url": name, "home_url": name, "agency": name, "moves_on": True, "frames": [(name, name)],
+        },
         "errors/error.html": {
             "title": name, "message": name, "advice": name, "code": "PR-001", "reference": name, "back": back,
         },
@@ -216,7 +220,7 @@ def test_every_form_posts_with_its_csrf_value(template: str) -> None:
         ("sso/notice.html", ["notice-form", "notice-continue", "signin-cancel"]),
         ("sso/select_account.html", ["account-form", "account-continue", "account-other", "signin-cancel"]),
         ("oidc/logout.html", ["logout-form", "logout-confirm"]),
-        ("oidc/signed_out.html", ["signed-out"]),
+        ("oidc/signed_out.html", ["signed-out", "signed-out-count", "look-again", "signed-out-back"]),
         ("errors/error.html", ["error-code", "error-reference", "error-back"]),
     ],
 )

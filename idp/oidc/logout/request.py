@@ -27,10 +27,8 @@ RESUMED = "request"
 _RESUMED_SECONDS = 600
 _SEALED = Place("logout", "request", "")
 _LONGEST_STATE = 512
-_OPEN_SESSION = Query(
-    "SELECT id FROM sso_session WHERE digest = :digest AND ended_at IS NULL "
-    "AND idle_expires_at > {now} AND expires_at > {now}"
-)
+_OPEN_SESSION = Query("SELECT id FROM sso_session WHERE digest = :digest AND ended_at IS NULL")
+_JUST_ENDED = Query("SELECT id FROM sso_session WHERE digest = :digest AND ended_at > :since")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +53,7 @@ def check(parameters: Parameters, *, provider: Services) -> LogoutRequest:
     if parameters.repeated or len(parameters.get("state", "")) > _LONGEST_STATE:
         raise Failure(errors.LOGOUT_REFUSED)
     if (sealed := parameters.get(RESUMED)) is not None:
-        return _unseal(sealed, provider)
+        return unseal(sealed, provider=provider)
     hint = parameters.get("id_token_hint")
     client_id = parameters.get("client_id")
     ui_locales = tuple(parameters.get("ui_locales", "").split())
@@ -67,7 +65,8 @@ def check(parameters: Parameters, *, provider: Services) -> LogoutRequest:
     address = parameters.get("post_logout_redirect_uri")
     if address is not None and address not in client.post_logout_redirect_uris:
         raise Failure(errors.LOGOUT_REFUSED)
-    return LogoutRequest(client, address, parameters.get("state"), ui_locales)
+    # Nobody is sent to a client that is suspended; the citizen is signed out and stays here.
+    return LogoutRequest(client, address if client.is_active else None, parameters.get("state"), ui_locales)
 
 
 def seal(request: LogoutRequest, keyring: Keyring) -> str:
@@ -82,8 +81,8 @@ def seal(request: LogoutRequest, keyring: Keyring) -> str:
     return keyring.seal(json.dumps(document), _SEALED)
 
 
-def _unseal(sealed: str, provider: Services) -> LogoutRequest:
-    """Return the request in `sealed`, its address checked anew: the record may have changed."""
+def unseal(sealed: str, *, provider: Services) -> LogoutRequest:
+    """Return the request in `sealed`, its address checked anew: the record may have changed. Raises Failure."""
     try:
         client_id, address, state, ui_locales, until = json.loads(provider.keyring.unseal(sealed, _SEALED))
     except SealBroken:
@@ -110,23 +109,28 @@ def _client_of_hint(hint: str, client_id: str | None, provider: Services) -> Cli
 
 
 def open_session(session_secret: str | None, *, provider: Services) -> UUID | None:
-    """Return the row key of the live session this browser holds."""
+    """Return the row key of the session this browser holds and that was not ended yet.
+
+    Also of one whose time is over: portals may keep theirs longer, and learn of the end only if it is asked for.
+    """
+    return _session(_OPEN_SESSION, session_secret, provider)
+
+
+def session_just_ended(session_secret: str | None, *, provider: Services) -> UUID | None:
+    """Return the row key of the session that the other half of a double click has ended."""
+    return _session(_JUST_ENDED, session_secret, provider)
+
+
+def _session(query: Query, session_secret: str | None, provider: Services) -> UUID | None:
     if not session_secret:
         return None
-    row = provider.hot_path.one(_OPEN_SESSION, {"digest": digest(session_secret)})
+    since = clock.now() - session.DOUBLE_CLICK
+    row = provider.hot_path.one(query, {"digest": digest(session_secret), "since": since})
     return as_uuid(row["id"]) if row is not None else None
 
 
-def agencies_reached(session_id: UUID, *, provider: Services, language: str) -> list[str]:
-    """Return the names of the portals this session signed in to, in order."""
-    clients = (provider.clients.by_row_id(client_id) for client_id in session.clients_reached(session_id))
-    names = [client.name(language) for client in clients if client is not None]
-    db.session.rollback()
-    return names
-
-
 def end(session_id: UUID) -> None:
-    """End the session and commit; its codes and access tokens stop with it."""
+    """End the session and commit; its codes and access tokens stop with it, its clients are owed a word."""
     session.end(session_id, reason="signed out")
     db.session.commit()
 
