@@ -1,0 +1,83 @@
+"""What is not offered is neither advertised nor half there (the refused rows of docs/specifications.md)."""
+
+from typing import Any
+
+import pytest
+
+from tests.browser import Browser
+from tests.provider import Person, Portal, Provider
+
+
+@pytest.fixture(scope="module")
+def portal(provider: Provider) -> Portal:
+    return provider.portal(scope="openid email")
+
+
+@pytest.fixture(scope="module")
+def person(provider: Provider) -> Person:
+    return provider.citizen(email="hoa@example.com")
+
+
+@pytest.fixture(scope="module")
+def published(provider: Provider) -> dict[str, Any]:
+    document: dict[str, Any] = provider.http().get("/.well-known/openid-configuration").get_json()
+    return document
+
+
+@pytest.mark.parametrize(
+    "member",
+    [
+        pytest.param("check_session_iframe", marks=pytest.mark.holds("SESSION-3-1")),
+        pytest.param("authorization_details_types_supported", marks=pytest.mark.holds("RFC9396-2-1")),
+        pytest.param("initiate_login_uri", marks=pytest.mark.holds("OIDCC-4-1")),
+        pytest.param("protected_resource_signing_alg_values_supported", marks=pytest.mark.holds("FAPI2MS-5.6-1")),
+        "federation_registration_endpoint",
+    ],
+)
+def test_the_metadata_do_not_name_it(published: dict[str, Any], member: str) -> None:
+    assert member not in published
+
+
+@pytest.mark.holds("OIDCC-5.6-1")
+def test_claims_are_normal_ones_only(
+    portal: Portal, browser: Browser, person: Person, published: dict[str, Any]
+) -> None:
+    assert published["claim_types_supported"] == ["normal"]
+    tokens = portal.tokens(portal.arrive(browser, person, scope="openid email"))
+    for claims in (portal.claims(tokens), portal.userinfo(tokens["access_token"]).get_json()):
+        assert not {"_claim_names", "_claim_sources"} & set(claims)
+
+
+@pytest.mark.holds("SESSION-2-1")
+def test_no_answer_carries_a_session_state(portal: Portal, browser: Browser, person: Person) -> None:
+    assert set(portal.arrive(browser, person).parameters) == {"code", "state", "iss"}
+    assert "session_state" not in portal.arrive(browser, scope="nothing").parameters
+
+
+@pytest.mark.holds("RFC9396-2-1")
+def test_authorization_details_grant_nothing(portal: Portal, browser: Browser, person: Person) -> None:
+    wish = '[{"type":"openid_credential","claims":["email"],"actions":["everything"]}]'
+    answer = portal.arrive(browser, person, authorization_details=wish)
+    if answer.get("error"):
+        assert answer["error"] in ("invalid_request", "invalid_authorization_details")
+        return
+    tokens = portal.tokens(answer)
+    assert "authorization_details" not in tokens
+    assert tokens["scope"] == "openid"
+    assert set(portal.userinfo(tokens["access_token"]).get_json()) == {"sub"}
+
+
+@pytest.mark.parametrize(
+    "mode",
+    [
+        pytest.param("fragment", marks=pytest.mark.holds("MULTI-2.1-2")),
+        pytest.param("fragment.jwt", marks=pytest.mark.holds("JARM-2.3.2-1")),
+        "web_message",
+    ],
+)
+def test_other_response_modes_are_refused_in_the_query(
+    portal: Portal, browser: Browser, person: Person, mode: str
+) -> None:
+    answer = portal.arrive(browser, person, response_mode=mode)
+    assert answer["error"] == "invalid_request"
+    assert "#" not in answer.location
