@@ -1,7 +1,7 @@
 // A portal made with oauth4webapi 3. docs/connect-an-agency.md shows parts of it, word for word.
 import { serve } from './portal.mjs'
 import * as oauth from 'oauth4webapi'
-import { importJWK } from 'jose'
+import { compactDecrypt, importJWK } from 'jose'
 
 const authentications = {
   client_secret_basic: ({ client_secret }) => oauth.ClientSecretBasic(client_secret),
@@ -18,6 +18,7 @@ serve(async (issuer, { client_id, method, jwk, redirect_uri, post_logout_redirec
     .then((response) => oauth.processDiscoveryResponse(new URL(issuer), response))
   const DPoP = uses.includes('dpop') ? oauth.DPoP(client, await oauth.generateKeyPair('ES256')) : undefined
   const options = { ...http, DPoP }
+  const opening = registered.encryption_jwk && { [oauth.jweDecrypt]: await opener(registered.encryption_jwk) }
 
   // The library learns the provider's nonce from the refusal; the request is made once more with it (RFC 9449, 8).
   async function withNonce(act) {
@@ -67,7 +68,7 @@ serve(async (issuer, { client_id, method, jwk, redirect_uri, post_logout_redirec
       const tokens = await withNonce(async () => {
         const response = await oauth.authorizationCodeGrantRequest(
           as, client, clientAuth, answer, redirect_uri, verifier, options)
-        const checks = { expectedNonce: nonce, maxAge, requireIdToken: true }
+        const checks = { expectedNonce: nonce, maxAge, requireIdToken: true, ...opening }
         const processed = await oauth.processAuthorizationCodeResponse(as, client, response, checks)
         // The signature of the ID token: the library trusts TLS unless told to look (OIDC Core 3.1.3.7, 6).
         await oauth.validateApplicationLevelSignature(as, response, http)
@@ -76,25 +77,48 @@ serve(async (issuer, { client_id, method, jwk, redirect_uri, post_logout_redirec
       return { ...tokens, claims: oauth.getValidatedIdTokenClaims(tokens) }
     },
 
-    signOut({ id_token }, state) {
+    async signOut({ id_token }, state) {
       const location = new URL(as.end_session_endpoint)
-      location.search = new URLSearchParams({ client_id, id_token_hint: id_token, post_logout_redirect_uri, state })
+      // An encrypted ID token was for the portal alone: as a hint goes the signed one inside (OIDC Core 3.1.2.1).
+      const id_token_hint = opening ? await opening[oauth.jweDecrypt](id_token) : id_token
+      location.search = new URLSearchParams({ client_id, id_token_hint, post_logout_redirect_uri, state })
       return location
     },
 
-    userinfo: ({ access_token, claims }) => withNonce(async () => oauth.processUserInfoResponse(as, client, claims.sub,
-      await oauth.userInfoRequest(as, client, access_token, options))),
+    userinfo: ({ access_token, claims }) => withNonce(async () => {
+      const response = await oauth.userInfoRequest(as, client, access_token, options)
+      const person = await oauth.processUserInfoResponse(as, client, claims.sub, response, opening)
+      if (client.userinfo_signed_response_alg) await oauth.validateApplicationLevelSignature(as, response, http)
+      return person
+    }),
 
     async refresh({ refresh_token }) {
       const tokens = await withNonce(async () => oauth.processRefreshTokenResponse(as, client,
-        await oauth.refreshTokenGrantRequest(as, client, clientAuth, refresh_token, options)))
+        await oauth.refreshTokenGrantRequest(as, client, clientAuth, refresh_token, options), opening))
       return { tokens: { ...tokens, claims: oauth.getValidatedIdTokenClaims(tokens) } }
     },
 
-    introspect: async (tokens, { token = 'access_token' }) => oauth.processIntrospectionResponse(as, client,
-      await oauth.introspectionRequest(as, client, clientAuth, tokens[token], http)),
+    async introspect(tokens, { token = 'access_token' }) {
+      const signed = client.introspection_signed_response_alg !== undefined
+      const response = await oauth.introspectionRequest(
+        as, client, clientAuth, tokens[token], { ...http, requestJwtResponse: signed })
+      const known = await oauth.processIntrospectionResponse(as, client, response, opening)
+      if (signed) await oauth.validateApplicationLevelSignature(as, response, http)
+      return known
+    },
 
     revoke: async (tokens, { token = 'access_token' }) => oauth.processRevocationResponse(
       await oauth.revocationRequest(as, client, clientAuth, tokens[token], http)),
   }
 })
+
+async function opener(jwk) {
+  const key = await importJWK(jwk, jwk.alg)
+  return async (jwe) => {
+    const { plaintext } = await compactDecrypt(jwe, key, {
+      keyManagementAlgorithms: [jwk.alg],
+      contentEncryptionAlgorithms: ['A256GCM'],
+    })
+    return new TextDecoder().decode(plaintext)
+  }
+}

@@ -1,7 +1,7 @@
 // A portal made with openid-client 6. docs/connect-an-agency.md shows parts of it, word for word.
 import { serve } from './portal.mjs'
 import * as client from 'openid-client'
-import { importJWK } from 'jose'
+import { compactDecrypt, importJWK } from 'jose'
 
 const authentications = {
   client_secret_basic: ({ client_secret }) => client.ClientSecretBasic(client_secret),
@@ -13,10 +13,14 @@ serve(async (issuer, { client_id, method, jwk, redirect_uri, post_logout_redirec
   const key = jwk && { key: await importJWK(jwk), kid: jwk.kid }
   const authentication = authentications[method](registered, key)
   const config = await client.discovery(new URL(issuer), client_id, metadata, authentication, {
-    execute: [client.allowInsecureRequests], // the sandbox speaks http on loopback; leave this out elsewhere
+    execute: [
+      client.enableNonRepudiationChecks, // verify signatures too, where the library would trust TLS alone
+      client.allowInsecureRequests, // the sandbox speaks http on loopback; leave this out elsewhere
+    ],
   })
   if (uses.includes('jarm')) client.useJwtResponseMode(config)
-  if (uses.includes('encryption')) client.enableDecryptingResponses(config, ['A256GCM'], await decryptionKey(registered))
+  const sealed = uses.includes('encryption') && (await decryptionKey(registered))
+  if (sealed) client.enableDecryptingResponses(config, ['A256GCM'], sealed)
   const DPoP = uses.includes('dpop') ? client.getDPoPHandle(config, await client.randomDPoPKeyPair('ES256')) : undefined
 
   return {
@@ -58,8 +62,11 @@ serve(async (issuer, { client_id, method, jwk, redirect_uri, post_logout_redirec
       return { ...tokens, claims: tokens.claims() }
     },
 
-    signOut: ({ id_token }, state) =>
-      client.buildEndSessionUrl(config, { id_token_hint: id_token, post_logout_redirect_uri, state }),
+    async signOut({ id_token }, state) {
+      // An encrypted ID token was for the portal alone: as a hint goes the signed one inside (OIDC Core 3.1.2.1).
+      const id_token_hint = sealed ? await opened(id_token, sealed.key) : id_token
+      return client.buildEndSessionUrl(config, { id_token_hint, post_logout_redirect_uri, state })
+    },
 
     userinfo: ({ access_token, claims }) => client.fetchUserInfo(config, access_token, claims.sub, { DPoP }),
 
@@ -73,6 +80,11 @@ serve(async (issuer, { client_id, method, jwk, redirect_uri, post_logout_redirec
     revoke: (tokens, { token = 'access_token' }) => client.tokenRevocation(config, tokens[token]),
   }
 })
+
+async function opened(token, key) {
+  const { plaintext } = await compactDecrypt(token, key)
+  return new TextDecoder().decode(plaintext)
+}
 
 async function decryptionKey({ encryption_jwk: jwk }) {
   return { key: await importJWK(jwk, jwk.alg), alg: jwk.alg, kid: jwk.kid }

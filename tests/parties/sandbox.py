@@ -71,18 +71,27 @@ class Sandbox:
                 "redirect_uris": [ours["redirect_uri"]],
                 "post_logout_redirect_uris": [ours["post_logout_redirect_uri"]],
                 "scope": client.scope,
-                "purposes": {word: {"vi": "Để thử.", "en": "To try it."} for word in client.scope.split()[1:]},
+                "purposes": {
+                    word: {"vi": "Để thử.", "en": "To try it."}
+                    for word in client.scope.split()
+                    if word not in ("openid", "offline_access")
+                },
                 "basis": "consent",
                 "token_endpoint_auth_method": client.method,
             }
+            keys = []
             if client.method == "private_key_jwt":
-                key = ECKey.generate_key(
-                    "P-256", {"kid": f"{client.name}-1", "use": "sig", "alg": "ES256"}, private=True
-                )
-                ours["jwk"] = key.as_dict(private=True)
-                document["jwks"] = {"keys": [key.as_dict(private=False)]}
+                ours["jwk"] = _key(f"{client.name}-sig", use="sig", alg="ES256")
+                keys.append(ours["jwk"])
             elif client.method.startswith("client_secret"):
                 ours["client_secret"] = document["client_secret"] = f"secret-of-{client_id}-for-the-tests-alone"
+            if "encryption" in client.uses:
+                ours["encryption_jwk"] = _key(f"{client.name}-enc", use="enc", alg="ECDH-ES")
+                keys.append(ours["encryption_jwk"])
+            if keys:
+                document["jwks"] = {
+                    "keys": [{name: value for name, value in key.items() if name != "d"} for key in keys]
+                }
             documents.append(document | client.members)
             configurations[client.name] = ours | client.configuration
         file = self.directory / f"{party}-documents.json"
@@ -127,6 +136,11 @@ class Party:
     def act(self, walker: Walker, client: str, act: str, **parameters: str) -> dict[str, Any]:
         """Let the portal do something for the citizen who is signed in there."""
         return walker.walk(self.address(client, act, **parameters))
+
+
+def _key(name: str, **members: str) -> dict[str, Any]:
+    key: dict[str, Any] = ECKey.generate_key("P-256", {"kid": name} | members, private=True).as_dict(private=True)
+    return key
 
 
 def node() -> str:

@@ -79,7 +79,7 @@ class Walker:
             ("consent-form", {"decision": "allow"}),
             ("notice-form", {}),
             ("logout-form", {}),
-            ("response-form", {}),
+            ("portal-answer", {}),
         ):
             if name in forms:
                 self.seen.add(name)

@@ -1,0 +1,127 @@
+"""What the libraries do beyond a plain sign-in: refresh, pushed and signed requests, bound tokens, sealed answers."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.parties.sandbox import PARTIES, Client, Party, Sandbox, node
+from tests.parties.walker import Walker
+
+OFFLINE = "openid name email offline_access"
+REFRESHES = {"grant_types": ["authorization_code", "refresh_token"]}
+SEALED = {
+    "id_token_signed_response_alg": "ES256",
+    "id_token_encrypted_response_alg": "ECDH-ES",
+    "id_token_encrypted_response_enc": "A256GCM",
+    "userinfo_signed_response_alg": "ES256",
+    "userinfo_encrypted_response_alg": "ECDH-ES",
+    "userinfo_encrypted_response_enc": "A256GCM",
+    "introspection_signed_response_alg": "ES256",
+    "introspection_encrypted_response_alg": "ECDH-ES",
+    "introspection_encrypted_response_enc": "A256GCM",
+}
+SIGNED = {
+    "userinfo_signed_response_alg": "ES256",
+    "introspection_signed_response_alg": "RS256",
+    "authorization_signed_response_alg": "RS256",
+}
+FAPI = {"profile": "fapi2", "authorization_signed_response_alg": "ES256", **REFRESHES}
+
+
+def registered(name: str, members: dict[str, Any], *uses: str, method: str = "private_key_jwt", **more: Any) -> Client:
+    """Return a client whose library knows the same `members` as its document, as far as libraries look at them."""
+    metadata = {name: value for name, value in members.items() if name.endswith(("_alg", "_enc"))}
+    return Client(name, method, uses, members, {"metadata": metadata}, **more)
+
+
+CLIENTS = (
+    registered("refresh", REFRESHES, method="client_secret_basic", scope=OFFLINE),
+    registered("par", {"require_pushed_authorization_requests": True}, "par"),
+    registered("jar", {"request_object_signing_alg": "ES256"}, "jar"),
+    registered("jar-par", {"require_signed_request_object": True}, "par", "jar"),
+    registered("signed", SIGNED, "jarm"),
+    registered("sealed", SEALED, "encryption"),
+    registered("dpop", {"dpop_bound_access_tokens": True}, "dpop", method="client_secret_basic"),
+    registered("jwt", {"access_token_format": "jwt"}),
+    registered("fapi", FAPI, "par", "dpop", "jarm", scope=OFFLINE),
+    registered(
+        "fapi-signing", FAPI | {"require_signed_request_object": True}, "par", "jar", "dpop", "jarm", scope=OFFLINE
+    ),
+)
+BOUND = {"dpop", "fapi", "fapi-signing"}
+
+
+@pytest.fixture(scope="module", params=["openid_client", "oauth4webapi"])
+def portals(town: Sandbox, request: pytest.FixtureRequest) -> Iterator[Party]:
+    """Yield the portals made with one library."""
+    library = request.param
+    command = [node(), str(PARTIES / f"{library}.mjs")]
+    with town.party(f"protected-{library.replace('_', '-')}", command, CLIENTS) as running:
+        yield running
+
+
+@pytest.mark.parametrize("client", [client.name for client in CLIENTS])
+def test_citizen_signs_in_and_out_when_the_portal_is_registered_so(portals: Party, walker: Walker, client: str) -> None:
+    arrived = portals.sign_in(walker, client, acr_values="loa2")
+    assert arrived["status"] == 200, arrived
+    assert arrived["claims"]["acr"] == "loa2"
+    assert arrived["token_type"] == ("dpop" if client in BOUND else "bearer")
+    assert arrived["format"] == ("jwt" if client == "jwt" else "opaque")
+    person = portals.act(walker, client, "userinfo")
+    assert person["status"] == 200, person
+    assert (person["sub"], person["name"]) == (arrived["claims"]["sub"], walker.person.full_name)
+
+    known = portals.act(walker, client, "introspect")
+    assert (known["status"], known["active"]) == (200, True), known
+    assert portals.act(walker, client, "revoke")["status"] == 200
+    assert portals.act(walker, client, "introspect")["active"] is False
+    assert portals.act(walker, client, "userinfo")["status"] == 502
+
+    out = portals.act(walker, client, "signout")
+    assert out == {"status": 200, "signed_out": True, "state_is_mine": True}
+    refused = portals.sign_in(walker, client, prompt="none")
+    assert (refused["status"], refused["error"]) == (502, "login_required"), refused
+
+
+@pytest.mark.parametrize("client", ["refresh", "fapi"])
+def test_portal_keeps_access_when_the_citizen_agreed_to_it(portals: Party, walker: Walker, client: str) -> None:
+    first = portals.sign_in(walker, client, prompt="consent", acr_values="loa2")
+    assert first["refreshable"], first
+    for _ in range(2):
+        again = portals.act(walker, client, "refresh")
+        assert again["status"] == 200, again
+        assert portals.act(walker, client, "userinfo")["sub"] == first["claims"]["sub"]
+    kept = ("iss", "sub", "aud", "auth_time", "acr", "amr")
+    assert {name: again["newest"][name] for name in kept} == {name: first["claims"][name] for name in kept}
+    assert portals.act(walker, client, "introspect", token="refresh_token")["active"] is True
+
+    assert portals.act(walker, client, "revoke", token="refresh_token")["status"] == 200
+    refused = portals.act(walker, client, "refresh")
+    assert (refused["status"], refused["error"]) == (502, "invalid_grant")
+    assert portals.act(walker, client, "introspect")["active"] is False
+
+
+def test_portal_steps_up_through_pushed_requests(portals: Party, walker: Walker) -> None:
+    assert portals.sign_in(walker, "fapi")["claims"]["acr"] == "loa1"
+    walker.seen.clear()
+    assert portals.sign_in(walker, "fapi", acr_values="loa2")["claims"]["acr"] == "loa2"
+    assert "login-form" not in walker.seen
+
+
+def comes_as_a_form(portals: Party, walker: Walker, client: str, mode: str) -> None:
+    arrived = portals.sign_in(walker, client, response_mode=mode)
+    assert arrived["status"] == 200, arrived
+    assert "portal-answer" in walker.seen
+    assert not any("code=" in address or "response=" in address for _, address in walker.trail)
+
+
+def test_answer_comes_as_a_form_when_the_portal_asks(portals: Party, walker: Walker) -> None:
+    comes_as_a_form(portals, walker, "refresh", "form_post")
+
+
+# openid-client asks for `jwt` and nothing else when it is told to expect signed answers.
+@pytest.mark.parametrize("portals", ["oauth4webapi"], indirect=True)
+@pytest.mark.parametrize("client", ["signed", "fapi-signing"])
+def test_signed_answer_comes_as_a_form_when_the_portal_asks(portals: Party, walker: Walker, client: str) -> None:
+    comes_as_a_form(portals, walker, client, "form_post.jwt")
