@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from idp.agencies.document import ClientDocument
-from idp.agencies.metadata import AuthMethod, ClientMetadata
+from idp.agencies.metadata import SECRET_METHODS, ClientMetadata
 from idp.agencies.models import Agency, Client, ClientSecret, ClientState, ResourceIdentifier
 from idp.agencies.reading import DocumentRefused
 from idp.audit.events import Event
@@ -91,7 +91,7 @@ def renew_secret(client_id: str) -> str:
 
     def renew() -> str:
         client = _client(client_id)
-        if client.document["auth_method"] == AuthMethod.PRIVATE_KEY_JWT:
+        if client.document["auth_method"] not in SECRET_METHODS:
             raise ClientWithoutSecret(client_id)
         now = clock.now()
         live = _live_secrets(client, now)
@@ -233,7 +233,7 @@ class _Run:
     def _settle_secret(self, document: ClientDocument, client: Client) -> tuple[str | None, bool]:
         """Bring the secrets in line with the document; return the secret made, and whether anything changed."""
         live = _live_secrets(client, self._now)
-        if document.metadata.auth_method is AuthMethod.PRIVATE_KEY_JWT:
+        if document.metadata.auth_method not in SECRET_METHODS:
             for secret in live:
                 secret.ended_at = self._now
             return None, bool(live)

@@ -1,79 +1,73 @@
 """The client document: what an agency says about one client, checked member by member.
 
-Member names are those of RFC 7591, 2, and OpenID Connect Dynamic Client Registration 1.0, 2, plus ours (`agency`,
-`basis`, `legal_basis`, `purposes`, `sector_identifier`, `require_pkce`). A document is refused as a whole, every
-problem named by its member; docs/client-document.md is the reference for agencies.
+Member names are those of RFC 7591, 2, OpenID Connect Dynamic Client Registration 1.0, 2, and the specifications that
+added to them, plus ours (`agency`, `basis`, `legal_basis`, `purposes`, `sector_identifier`, `profile`, `exceptions`,
+`resources`, `resource_identifiers`, `access_token_format`, the `require_` and `refuse_` switches). A document is
+refused as a whole, every problem named by its member; docs/client-document.md is the reference for agencies.
+
+Owns who the client is and what it may ask for. Leaves its addresses, keys, protection and profile to the modules of
+these names, and what needs the network or other clients to whoever applies the document.
 """
 
 import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, timedelta
 from typing import Any
 
-from idp.agencies import uris
-from idp.agencies.metadata import AuthMethod, Basis, ClientMetadata, Exemption, Rule
-from idp.agencies.reading import LANGUAGES, REQUIRED_LANGUAGE, DocumentRefused, Reader
-from idp.core import clock
+from idp.agencies import addresses, authentication, profiles, protection
+from idp.agencies.metadata import SECRET_METHODS, Basis, ClientMetadata, GrantType, Profile
+from idp.agencies.reading import REQUIRED_LANGUAGE, DocumentRefused, Reader
 from idp.core import scopes as vocabulary
 from idp.core.levels import ACR_VALUES, Level, level_of, lowest
-from idp.keys import public_jwk
-from idp.keys.jose import CLIENT_ALGORITHMS, SIGNING_ALGORITHMS
+from idp.keys.certificate import SUBJECT_MEMBERS
 
-MAX_URI_LENGTH = 2_000
-MAX_URIS = 20
-MAX_KEYS = 10
 MAX_NAME = 100
 MAX_PURPOSE = 300
 MAX_CITATION = 500
 MIN_SECRET = 8
 MAX_SECRET = 255
 
-LONGEST_EXCEPTION = timedelta(days=366)
-
 _CLIENT_ID = re.compile(r"[A-Za-z0-9._~:-]{1,128}")
 _SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?")
 _SECRET = re.compile(r"[\x21-\x7e]+")
 _MAIL = re.compile(r"[^\s@]{1,64}@[^\s@]+\.[^\s@]+")
-_PKCE_MEMBERS = {"value", "reason", "until"}
+# Scopes that stand for no data, so that an agency need not say what it does with them.
+_WITHOUT_PURPOSE = frozenset({vocabulary.OPENID, vocabulary.OFFLINE_ACCESS})
 
-_KNOWN = (
-    "client_id",
-    "client_secret",
-    "agency",
-    "client_name",
-    "client_uri",
-    "contacts",
-    "policy_uri",
-    "tos_uri",
-    "redirect_uris",
-    "post_logout_redirect_uris",
-    "response_types",
-    "grant_types",
-    "application_type",
-    "subject_type",
-    "sector_identifier",
-    "scope",
-    "purposes",
-    "basis",
-    "legal_basis",
-    "default_acr_values",
-    "token_endpoint_auth_method",
-    "token_endpoint_auth_signing_alg",
-    "jwks",
-    "id_token_signed_response_alg",
-    "require_pkce",
-    "software_id",
-    "software_version",
+KNOWN = frozenset(
+    {
+        *("client_id", "client_secret", "agency", "client_name", "client_uri", "logo_uri", "contacts"),
+        *("policy_uri", "tos_uri", "software_id", "software_version"),
+        *("redirect_uris", "post_logout_redirect_uris", "response_types", "grant_types", "application_type"),
+        *("subject_type", "sector_identifier", "sector_identifier_uri"),
+        *("backchannel_logout_uri", "backchannel_logout_session_required"),
+        *("frontchannel_logout_uri", "frontchannel_logout_session_required"),
+        *("backchannel_token_delivery_mode", "backchannel_user_code_parameter"),
+        *("scope", "purposes", "basis", "legal_basis", "default_acr_values"),
+        *("resources", "resource_identifiers", "access_token_format"),
+        *("token_endpoint_auth_method", "token_endpoint_auth_signing_alg", "jwks", "jwks_uri", *SUBJECT_MEMBERS),
+        *("profile", "exceptions", "require_pkce", "require_nonce", "require_acr_values", "refuse_prompt_none"),
+        *("require_pushed_authorization_requests", "require_signed_request_object", "request_object_signing_alg"),
+        *("id_token_signed_response_alg", "authorization_signed_response_alg"),
+        *("userinfo_signed_response_alg", "introspection_signed_response_alg"),
+        *(
+            f"{answer}_encrypted_response_{half}"
+            for answer in ("id_token", "userinfo", "introspection")
+            for half in ("alg", "enc")
+        ),
+        *("dpop_bound_access_tokens", "tls_client_certificate_bound_access_tokens"),
+    }
 )
 _UNSUPPORTED = {
-    "jwks_uri": "is not supported yet; put the public keys inline as jwks",
-    "userinfo_signed_response_alg": "is not supported yet; UserInfo answers are JSON over TLS, drop the member",
-    "id_token_encrypted_response_alg": "is not supported; drop the member",
-    "sector_identifier_uri": "is not supported; name the host itself as sector_identifier",
-    "request_uris": "is not supported; send plain parameters",
-    "logo_uri": "is not supported: pages show no pictures from elsewhere; drop the member",
+    "request_uris": "is not supported; send the request object itself, or push it",
+    "authorization_encrypted_response_alg": "is not supported; drop the member",
+    "authorization_encrypted_response_enc": "is not supported; drop the member",
+    "request_object_encryption_alg": "is not supported; sign the request object and push it",
+    "request_object_encryption_enc": "is not supported; sign the request object and push it",
+    "initiate_login_uri": "is not supported; drop the member",
+    "default_max_age": "is not supported; send max_age with each request",
+    "software_statement": "is not supported; write its members into the document",
 }
 
 
@@ -97,41 +91,56 @@ def read(members: Any, *, source: str, is_sandbox: bool) -> ClientDocument:
     if not isinstance(members, Mapping):
         raise DocumentRefused([f"{source}: a client document is a JSON object"])
     reader = Reader(source, members)
-    reader.refuse_unknown(_KNOWN, _UNSUPPORTED)
+    reader.refuse_unknown(KNOWN, _UNSUPPORTED)
     client_id, secret = _identity(reader, is_sandbox=is_sandbox)
     slug, agency_names = _agency(reader)
-    redirect_uris = _uris(reader, "redirect_uris", is_sandbox=is_sandbox)
-    if not redirect_uris and not _has_problem(reader, "redirect_uris"):
-        reader.refuse("redirect_uris", "is missing; list every address a browser may be sent back to")
-    method, algorithms, jwks = _authentication(reader)
-    if secret and method is AuthMethod.PRIVATE_KEY_JWT:
-        reader.refuse("client_secret", "is not used with private_key_jwt; drop it")
     granted = _scopes(reader)
+    grants = _grants(reader, granted)
+    redirect_uris = addresses.listed(reader, "redirect_uris", is_sandbox=is_sandbox)
+    if GrantType.CODE in grants and not redirect_uris and not reader.has_problem("redirect_uris"):
+        reader.refuse("redirect_uris", "is missing; list every address a browser may be sent back to")
+    sector, sector_uri = addresses.sector(reader, redirect_uris, is_sandbox=is_sandbox)
+    profile, exemptions = profiles.read(reader)
+    proof = authentication.read(reader, profile, is_sandbox=is_sandbox)
+    if secret and proof.method is not None and proof.method not in SECRET_METHODS:
+        reader.refuse("client_secret", f"is not used with {proof.method}; drop it")
     basis, legal_bases = _basis(reader)
-    exemptions = _pkce(reader)
-    _closed_lists(reader)
+    _closed_lists(reader, grants)
     fields: dict[str, Any] = {
         "names": _names(reader),
-        "client_uri": _uri(reader, "client_uri", is_sandbox=is_sandbox),
-        "policy_uri": _uri(reader, "policy_uri", is_sandbox=is_sandbox),
-        "tos_uri": _uri(reader, "tos_uri", is_sandbox=is_sandbox),
+        "client_uri": addresses.single(reader, "client_uri", is_sandbox=is_sandbox),
+        "logo_uri": addresses.single(reader, "logo_uri", is_sandbox=is_sandbox),
+        "policy_uris": addresses.by_language(reader, "policy_uri", is_sandbox=is_sandbox),
+        "tos_uris": addresses.by_language(reader, "tos_uri", is_sandbox=is_sandbox),
         "contacts": _contacts(reader),
+        "grant_types": grants,
         "redirect_uris": frozenset(redirect_uris),
-        "post_logout_redirect_uris": frozenset(_uris(reader, "post_logout_redirect_uris", is_sandbox=is_sandbox)),
-        "sector": _sector(reader, redirect_uris),
+        "post_logout_redirect_uris": frozenset(
+            addresses.listed(reader, "post_logout_redirect_uris", is_sandbox=is_sandbox)
+        ),
+        "sector": sector,
+        "sector_identifier_uri": sector_uri,
+        **addresses.logout(reader, redirect_uris, is_sandbox=is_sandbox),
         "scopes": granted,
         "purposes": _purposes(reader, granted),
         "basis": basis,
         "legal_bases": legal_bases,
         "default_level": _default_level(reader),
-        "auth_method": method,
-        "auth_signing_algorithms": algorithms,
-        "jwks": jwks,
-        "id_token_algorithm": reader.choice("id_token_signed_response_alg", SIGNING_ALGORITHMS, default="ES256"),
+        "resources": addresses.resources(reader, "resources", is_sandbox=is_sandbox),
+        "resource_identifiers": addresses.resources(reader, "resource_identifiers", is_sandbox=is_sandbox),
+        "profile": profile,
         "exemptions": exemptions,
+        "auth_method": proof.method,
+        "auth_signing_algorithms": proof.algorithms,
+        "jwks": proof.jwks,
+        "jwks_uri": proof.jwks_uri,
+        "tls_subject": proof.tls_subject,
+        **protection.read(reader, profile, proof),
         "software_id": reader.text("software_id", longest=MAX_NAME),
         "software_version": reader.text("software_version", longest=MAX_NAME),
     }
+    if profile is Profile.FAPI2:
+        profiles.demand_fapi2(reader, fields)
     if reader.problems:
         raise DocumentRefused(reader.problems)
     return ClientDocument(source, client_id, secret, slug, agency_names, ClientMetadata(**fields))
@@ -174,37 +183,10 @@ def _slug_of(name: str) -> str:
 
 
 def _names(reader: Reader) -> dict[str, str]:
-    """Read `client_name` and `client_name#LANGUAGE` (RFC 7591, 2.2); the plain one counts as Vietnamese."""
-    names = {}
-    for member, value in reader.members.items():
-        name, hash_sign, language = member.partition("#")
-        if name != "client_name":
-            continue
-        if hash_sign and language not in LANGUAGES:
-            reader.refuse(member, f"languages are {', '.join(LANGUAGES)}")
-        elif (text := reader.text(member, longest=MAX_NAME, value=value)) is not None:
-            if hash_sign:
-                names[language] = text
-            else:
-                names.setdefault(REQUIRED_LANGUAGE, text)
-    if REQUIRED_LANGUAGE not in names and not _has_problem(reader, "client_name"):
+    names = reader.by_language("client_name", longest=MAX_NAME)
+    if REQUIRED_LANGUAGE not in names and not reader.has_problem("client_name"):
         reader.refuse("client_name", "is missing; give the name citizens know, in Vietnamese at least")
     return names
-
-
-def _uris(reader: Reader, member: str, *, is_sandbox: bool) -> tuple[str, ...]:
-    found = reader.texts_of_list(member, most=MAX_URIS, longest=MAX_URI_LENGTH)
-    for number, uri in enumerate(found):
-        if problem := uris.problem_of(uri, allows_loopback=is_sandbox):
-            reader.refuse(f"{member}[{number}]", problem)
-    return () if _has_problem(reader, member) else found
-
-
-def _uri(reader: Reader, member: str, *, is_sandbox: bool) -> str | None:
-    uri = reader.text(member, longest=MAX_URI_LENGTH)
-    if uri is not None and (problem := uris.problem_of(uri, allows_loopback=is_sandbox)):
-        reader.refuse(member, problem)
-    return uri
 
 
 def _contacts(reader: Reader) -> tuple[str, ...]:
@@ -213,18 +195,6 @@ def _contacts(reader: Reader) -> tuple[str, ...]:
         if not _MAIL.fullmatch(contact):
             reader.refuse(f"contacts[{number}]", "must be an e-mail address")
     return contacts
-
-
-def _sector(reader: Reader, redirect_uris: tuple[str, ...]) -> str:
-    sector = reader.members.get("sector_identifier")
-    if sector is None:
-        shared = uris.sector_of(redirect_uris) if redirect_uris else ""
-        if shared is None:
-            reader.refuse("sector_identifier", "is needed because the redirect URIs have several hosts; name one host")
-        return shared or ""
-    if not isinstance(sector, str) or not uris.is_host(sector):
-        reader.refuse("sector_identifier", "must be a host name in small letters, without scheme, port or path")
-    return str(sector)
 
 
 def _scopes(reader: Reader) -> tuple[str, ...]:
@@ -255,7 +225,7 @@ def _purposes(reader: Reader, granted: tuple[str, ...]) -> dict[str, dict[str, s
                 f"purposes.{scope}",
                 longest=MAX_PURPOSE,
                 value=purposes.get(scope),
-                is_required=scope != vocabulary.OPENID,
+                is_required=scope not in _WITHOUT_PURPOSE,
             )
         )
     }
@@ -278,74 +248,26 @@ def _default_level(reader: Reader) -> Level | None:
     return lowest(values)
 
 
-def _authentication(reader: Reader) -> tuple[AuthMethod | None, tuple[str, ...], dict[str, Any] | None]:
-    method = reader.choice("token_endpoint_auth_method", tuple(AuthMethod), default=AuthMethod.SECRET_BASIC)
-    if method != AuthMethod.PRIVATE_KEY_JWT:
-        for member in ("jwks", "token_endpoint_auth_signing_alg"):
-            if member in reader.members:
-                reader.refuse(member, f"is only used with {AuthMethod.PRIVATE_KEY_JWT}; drop it")
-        return (None if method is None else AuthMethod(method)), (), None
-    algorithms: tuple[str, ...] = CLIENT_ALGORITHMS
-    if "token_endpoint_auth_signing_alg" in reader.members:
-        chosen = reader.choice("token_endpoint_auth_signing_alg", CLIENT_ALGORITHMS)
-        algorithms = (chosen,) if chosen else ()
-    return AuthMethod.PRIVATE_KEY_JWT, algorithms, _jwks(reader, algorithms)
+def _grants(reader: Reader, granted: tuple[str, ...]) -> tuple[GrantType, ...]:
+    known = tuple(GrantType)
+    names = reader.texts_of_list("grant_types", most=len(known), longest=100) or (GrantType.CODE,)
+    for number, name in enumerate(names):
+        if name not in known:
+            reader.refuse(f"grant_types[{number}]", f"must be one of {', '.join(known)}")
+    grants = tuple(grant for grant in known if grant in names)
+    if GrantType.REFRESH in grants:
+        if len(grants) == 1:
+            reader.refuse("grant_types", "refresh_token needs a grant that the first token comes from")
+        if vocabulary.OFFLINE_ACCESS not in granted and granted:
+            reader.refuse("grant_types", "refresh_token needs the scope offline_access")
+    return grants
 
 
-def _jwks(reader: Reader, algorithms: tuple[str, ...]) -> dict[str, Any] | None:
-    jwks = reader.members.get("jwks")
-    keys = jwks.get("keys") if isinstance(jwks, Mapping) else None
-    if (
-        not isinstance(keys, list)
-        or not 1 <= len(keys) <= MAX_KEYS
-        or not all(isinstance(key, Mapping) for key in keys)
-    ):
-        reader.refuse("jwks", f'must be {{"keys": [...]}} with 1 to {MAX_KEYS} public keys')
-        return None
-    kept = []
-    for number, key in enumerate(keys):
-        try:
-            kept.append(public_jwk.checked(key, algorithms))
-        except public_jwk.JwkRefused as refused:
-            reader.refuse(f"jwks.keys[{number}]", str(refused))
-    names = [key.get("kid") for key in kept]
-    if len(kept) > 1 and (None in names or len(set(names)) != len(names)):
-        reader.refuse("jwks.keys", "need a kid each, all different, because there are several")
-    return {"keys": kept}
-
-
-def _pkce(reader: Reader) -> dict[Rule, Exemption]:
-    required = reader.members.get("require_pkce", True)
-    if required is True:
-        return {}
-    shape = '{"value": false, "reason": "...", "until": "YYYY-MM-DD"}'
-    if not isinstance(required, Mapping) or required.get("value") is not False or set(required) - _PKCE_MEMBERS:
-        reader.refuse("require_pkce", f"must be true, or an exception with reason and last day: {shape}")
-        return {}
-    reason = reader.text("require_pkce.reason", longest=MAX_PURPOSE, value=required.get("reason") or "")
-    try:
-        until = date.fromisoformat(required.get("until", ""))
-    except (TypeError, ValueError):
-        reader.refuse("require_pkce.until", "must be the last day of the exception, as YYYY-MM-DD")
-        return {}
-    if until > clock.now().date() + LONGEST_EXCEPTION:
-        reader.refuse("require_pkce.until", f"must be at most {LONGEST_EXCEPTION.days} days ahead")
-    return {Rule.PKCE: Exemption(until, reason or "")}
-
-
-def _closed_lists(reader: Reader) -> None:
+def _closed_lists(reader: Reader, grants: tuple[GrantType, ...]) -> None:
     """Refuse what RFC 7591 lets a client ask for and this provider never does."""
-    for member, only in (
-        ("response_types", ["code"]),
-        ("grant_types", ["authorization_code"]),
-        ("application_type", "web"),
-        ("subject_type", "pairwise"),
-    ):
-        if reader.members.get(member, only) != only:
-            words = only if isinstance(only, str) else only[0]
-            reader.refuse(member, f"only {words} is supported; write it so or drop the member")
-
-
-def _has_problem(reader: Reader, member: str) -> bool:
-    opening = f"{reader.source}: {member}"
-    return any(problem.startswith(opening) for problem in reader.problems)
+    has_code = GrantType.CODE in grants
+    reader.only("response_types", value=["code"] if has_code else [], words="code" if has_code else "an empty list")
+    reader.only("application_type", value="web", words="web")
+    reader.only("subject_type", value="pairwise", words="pairwise")
+    reader.only("backchannel_token_delivery_mode", value="poll", words="poll")
+    reader.only("backchannel_user_code_parameter", value=False, words="false")

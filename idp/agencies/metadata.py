@@ -87,8 +87,8 @@ class ClientMetadata:
 
     names: Mapping[str, str]
     client_uri: str | None
-    policy_uri: str | None
-    tos_uri: str | None
+    policy_uris: Mapping[str, str]
+    tos_uris: Mapping[str, str]
     contacts: tuple[str, ...]
     redirect_uris: frozenset[str]
     post_logout_redirect_uris: frozenset[str]
@@ -109,6 +109,7 @@ class ClientMetadata:
     grant_types: tuple[GrantType, ...] = (GrantType.CODE,)
     jwks_uri: str | None = None
     sector_identifier_uri: str | None = None
+    logo_uri: str | None = None
     # Members of RFC 8705, 2.1.2 (`tls_client_auth_subject_dn` and its kin): exactly one with tls_client_auth.
     tls_subject: Mapping[str, str] = field(default_factory=dict)
     # FranceConnect's habits; off for everybody who does not ask for them.

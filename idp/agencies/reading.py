@@ -8,6 +8,8 @@ from typing import Any
 LANGUAGES = ("vi", "en", "fr")
 # Whatever else is missing, this one is there: the first language of the service.
 REQUIRED_LANGUAGE = "vi"
+# Members that may be written once a language, as NAME#LANGUAGE (RFC 7591, 2.2).
+LOCALISED = frozenset({"client_name", "policy_uri", "tos_uri"})
 # Characters that reorder or hide text: an agency's words stand on the page where a citizen agrees.
 _DECEIVING = frozenset(
     "\u00ad\u061c\u180e\u200b\u200c\u200d\u200e\u200f\u2028\u2029\u2060\ufeff\u202a\u202b\u202c\u202d\u202e"
@@ -41,7 +43,7 @@ class Reader:
         for member in self.members:
             if member in unsupported:
                 self.refuse(member, unsupported[member])
-            elif member not in names and member.partition("#")[0] != "client_name":
+            elif member not in names and member.partition("#")[0] not in LOCALISED:
                 near = difflib.get_close_matches(member, names, n=1)
                 self.refuse(member, f"there is no such member{f'; did you mean {near[0]}?' if near else ''}")
 
@@ -70,6 +72,44 @@ class Reader:
             return str(found)
         self.refuse(member, f"must be one of {', '.join(names)}" if found is not None else _missing(names))
         return None
+
+    def optional_choice(self, member: str, known: Iterable[str]) -> str | None:
+        """Return the value of `member`, one of `known`; None when absent or refused."""
+        return self.choice(member, known) if member in self.members else None
+
+    def flag(self, member: str, *, default: bool = False) -> bool:
+        """Return the true or false in `member`; `default` when absent or refused."""
+        found = self.members.get(member, default)
+        if not isinstance(found, bool):
+            self.refuse(member, "must be true or false")
+            return default
+        return found
+
+    def only(self, member: str, *, value: object, words: str) -> None:
+        """Note a problem when `member` is there and is not `value`, the only one offered; `words` names it."""
+        if self.members.get(member, value) != value:
+            self.refuse(member, f"only {words} is supported; write it so or drop the member")
+
+    def has_problem(self, member: str) -> bool:
+        """Tell whether `member`, or a part of it, was refused."""
+        opening = f"{self.source}: {member}"
+        return any(problem.startswith(opening) for problem in self.problems)
+
+    def by_language(self, member: str, *, longest: int) -> dict[str, str]:
+        """Return the texts in `member` and `member#LANGUAGE` (RFC 7591, 2.2); the plain one counts as Vietnamese."""
+        texts = {}
+        for written, value in self.members.items():
+            name, hash_sign, language = written.partition("#")
+            if name != member:
+                continue
+            if hash_sign and language not in LANGUAGES:
+                self.refuse(written, f"languages are {', '.join(LANGUAGES)}")
+            elif (text := self.text(written, longest=longest, value=value)) is not None:
+                if hash_sign:
+                    texts[language] = text
+                else:
+                    texts.setdefault(REQUIRED_LANGUAGE, text)
+        return texts
 
     def texts(self, member: str, *, longest: int, value: Any = None, is_required: bool = False) -> dict[str, str]:
         """Return a text by language; a plain text counts as Vietnamese. At least Vietnamese must be there."""

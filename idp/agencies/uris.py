@@ -8,6 +8,7 @@ _HOST_LABEL = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)")
 _MAX_HOST_LENGTH = 253
 # The unreserved, reserved and escape characters of RFC 3986, without `*`: people write it for a wildcard.
 _ALLOWED = re.compile(r"[A-Za-z0-9\-._~:/?\[\]@!$&'()+,;=%]+")
+_URN = re.compile(r"urn:[a-z0-9][a-z0-9-]{0,30}[a-z0-9]:[A-Za-z0-9\-._~!$&'()+,;=:@/%]+")
 _BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 
@@ -68,3 +69,8 @@ def sector_of(uris: tuple[str, ...]) -> str | None:
         return None
     host = hosts.pop()
     return urlsplit(uris[0]).netloc.lower() if is_loopback(host) else host
+
+
+def is_urn(text: str) -> bool:
+    """Tell whether `text` is a URN without components (RFC 8141, 2)."""
+    return _URN.fullmatch(text) is not None

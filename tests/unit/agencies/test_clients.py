@@ -57,6 +57,20 @@ def test_a_client_is_created_once_when_applied_twice(provider: Provider) -> None
     ]
 
 
+@pytest.mark.parametrize("method", ["private_key_jwt", "self_signed_tls_client_auth"])
+def test_a_client_with_keys_has_no_secret_when_applied(provider: Provider, method: str) -> None:
+    apply_one()
+    jwk = signer.generate("ES256")[1]
+    changes = {"client_secret": None, "token_endpoint_auth_method": method, "jwks": {"keys": [jwk]}}
+    assert apply_one(**changes).outcome is Outcome.UPDATED
+    assert apply_one(**changes).outcome is Outcome.UNCHANGED
+    client = ClientDirectory(provider.hot_path).find("etax")
+    assert client is not None
+    assert client.secrets == ()
+    with pytest.raises(acts.ClientWithoutSecret):
+        acts.renew_secret("etax")
+
+
 def test_the_version_rises_when_a_document_changes(provider: Provider) -> None:
     apply_one()
     changed = apply_one(redirect_uris=["https://thue.example/new"])
