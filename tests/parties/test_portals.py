@@ -33,6 +33,7 @@ def portals(town: Sandbox, request: pytest.FixtureRequest) -> Iterator[Party]:
 
 
 @pytest.mark.parametrize("client", ["basic", "post", "key"])
+@pytest.mark.holds("L1", "OIDCC-9-1", "FAPI2SP-5.3.2.3-1")
 def test_citizen_signs_in_and_out_when_the_client_proves_itself(portals: Party, walker: Walker, client: str) -> None:
     arrived = portals.sign_in(walker, client, acr_values="loa2")
     assert arrived["status"] == 200, arrived
@@ -51,6 +52,7 @@ def test_citizen_signs_in_and_out_when_the_client_proves_itself(portals: Party, 
     assert (refused["status"], refused["error"]) == (502, "login_required")
 
 
+@pytest.mark.holds("RFC9470-5-1")
 def test_portal_steps_up_when_it_needs_a_higher_level(portals: Party, walker: Walker) -> None:
     assert portals.sign_in(walker, "basic")["claims"]["acr"] == "loa1"
     walker.seen.clear()
@@ -59,6 +61,7 @@ def test_portal_steps_up_when_it_needs_a_higher_level(portals: Party, walker: Wa
     assert stepped["claims"]["acr"] == "loa2"
 
 
+@pytest.mark.holds("B10")
 def test_portal_gets_a_fresh_sign_in_when_it_says_how_old_it_may_be(portals: Party, walker: Walker) -> None:
     first = portals.sign_in(walker, "key", max_age="600")
     walker.seen.clear()
@@ -89,10 +92,12 @@ def test_portal_is_told_when_its_secret_is_wrong(portals: Party, walker: Walker)
 
 
 @pytest.mark.parametrize("portals", ["openid-client", "oauth4webapi"], indirect=True)
+@pytest.mark.holds("B26", "RFC6749-2.3.1-1")
 def test_secret_of_odd_letters_is_understood_when_it_is_form_encoded(portals: Party, walker: Walker) -> None:
     assert portals.sign_in(walker, "odd")["status"] == 200
 
 
+@pytest.mark.holds("F11")
 def test_portal_is_told_when_the_citizen_turns_back(portals: Party, walker: Walker) -> None:
     walker.open(portals.address("basic", "signin"))
     walker.submit("cancel")

@@ -62,6 +62,7 @@ def verified(portal: Portal, received: Received) -> tuple[dict[str, Any], dict[s
 
 
 @pytest.mark.parametrize("algorithm", ["ES256", "RS256"])
+@pytest.mark.holds("L5", "BCL-2.4-1", "BCL-2.4-2", "BCL-2.4-3", "BCL-2.5-1", "RIL-2-6")
 def test_the_client_is_told_with_a_token_like_its_id_tokens(
     provider: Provider, portal: Portal, listener: Listener, browser: Browser, person: Person, algorithm: str
 ) -> None:
@@ -87,6 +88,7 @@ def test_the_client_is_told_with_a_token_like_its_id_tokens(
     assert delivery_of(provider, portal).state == "confirmed"
 
 
+@pytest.mark.holds("L5", "BCL-2.1-1", "FCL-3-1")
 def test_every_id_token_of_a_registered_client_names_the_session(
     provider: Provider, portal: Portal, browser: Browser, person: Person
 ) -> None:
@@ -99,6 +101,7 @@ def test_every_id_token_of_a_registered_client_names_the_session(
     assert portal.sign_in(provider.browser(), person)["sid"] != first["sid"]
 
 
+@pytest.mark.holds("BCL-2.4-1")
 def test_two_tokens_never_share_their_jti(
     portal: Portal, listener: Listener, provider: Provider, person: Person
 ) -> None:
@@ -115,6 +118,7 @@ def test_two_tokens_never_share_their_jti(
     ("status", "state", "words"),
     [(200, "confirmed", "Signed out"), (204, "confirmed", "Signed out"), (400, "refused", "Not confirmed")],
 )
+@pytest.mark.holds("BCL-2.5-2", "BCL-2.8-1")
 def test_what_the_client_answers_is_recorded(
     provider: Provider,
     portal: Portal,
@@ -137,6 +141,7 @@ def test_what_the_client_answers_is_recorded(
 
 
 @pytest.mark.parametrize("status", [302, 307, 401, 404, 500, 503])
+@pytest.mark.holds("BCL-2.5-2", "BCL-2.5-3", "BCL-2.8-1")
 def test_whatever_else_it_answers_is_tried_again(
     provider: Provider, portal: Portal, listener: Listener, browser: Browser, person: Person, status: int
 ) -> None:
@@ -153,6 +158,7 @@ def test_whatever_else_it_answers_is_tried_again(
     assert row.due_at is not None
 
 
+@pytest.mark.holds("BCL-2.5-2", "BCL-2.3-1", "RIL-2-6")
 def test_a_client_that_hangs_holds_nobody(
     provider: Provider, portal: Portal, listener: Listener, browser: Browser, person: Person
 ) -> None:
@@ -229,6 +235,7 @@ def test_the_page_is_nobody_elses_and_not_for_long(
     assert "signed-out-count" not in browser.get(address).ids
 
 
+@pytest.mark.holds("BCL-2.3-1")
 def test_a_session_that_ends_otherwise_is_told_too(
     provider: Provider, portal: Portal, listener: Listener, browser: Browser, person: Person
 ) -> None:
@@ -249,6 +256,7 @@ def test_a_session_whose_time_is_over_can_still_be_signed_out_elsewhere(
     assert len(listener.received) == 1
 
 
+@pytest.mark.holds("BCL-4-1", "RFC8725-3.12-1")
 def test_a_logout_token_is_no_hint(
     provider: Provider, portal: Portal, listener: Listener, browser: Browser, person: Person
 ) -> None:
@@ -260,12 +268,14 @@ def test_a_logout_token_is_no_hint(
     assert "error=invalid_request" in (page.left_for or "")
 
 
+@pytest.mark.holds("BCL-2.1-1")
 def test_metadata_says_so(provider: Provider) -> None:
     metadata = provider.http().get("/.well-known/openid-configuration").get_json()
     assert metadata["backchannel_logout_supported"] is True
     assert metadata["backchannel_logout_session_supported"] is True
 
 
+@pytest.mark.holds("BCL-2.4-3")
 def test_the_header_is_that_of_the_spec(portal: Portal, listener: Listener, browser: Browser, person: Person) -> None:
     portal.arrive(browser, person)
     sign_out(browser)

@@ -71,6 +71,7 @@ def test_published_keys_are_asked_for_once_when_they_are_known(keys: ClientKeys,
     assert publisher.asked == ["/jwks"]
 
 
+@pytest.mark.holds("OIDCC-10-3")
 def test_a_new_key_is_found_when_a_signature_names_it(keys: ClientKeys, publisher: Publisher, minutes: Any) -> None:
     client = client_with(jwks_uri=publisher.serve("/jwks", {"keys": [FIRST]}))
     keys.of(client)

@@ -131,6 +131,7 @@ def test_answer_is_refused_after_a_refused_one_to_the_same_request(
     expect(browser, browser.portal.get(callback), "stale-request")
 
 
+@pytest.mark.holds("RFC9700-4.7-1")
 def test_answer_is_refused_in_another_browser(browser: Browser, app: Any) -> None:
     callback = browser.answer_of(browser.begin())
     stranger = Browser(app)

@@ -172,6 +172,7 @@ def test_an_address_is_refused_when_it_is_no_plain_web_address(url: str) -> None
         "2002:7f00:1::1", "2002:808:808::1", "2001::1", "2001:db8::1", "100::1", "3fff::1", "5f00::1",
     ],
 )  # fmt: skip
+@pytest.mark.holds("BCL-2.5-3", "RFC7591-5-1")
 def test_an_address_is_refused_when_it_is_not_on_the_public_internet(address: str) -> None:
     assert not is_public(ipaddress.ip_address(address))
     production = Outbound(is_sandbox=False, resolve=lambda _host, _port: [address])
@@ -245,6 +246,7 @@ def test_a_name_without_address_and_a_port_without_server_are_told_apart() -> No
 
 
 @pytest.mark.parametrize("status", [300, 301, 302, 303, 307, 308])
+@pytest.mark.holds("BCL-2.5-3", "RFC7591-5-1")
 def test_a_redirect_is_not_followed(status: int) -> None:
     with serving(OK) as inside:
         location = f"http://127.0.0.1:{inside.port}/secret"
@@ -275,6 +277,7 @@ def endless(sock: socket.socket) -> None:
         endless,
     ],
 )
+@pytest.mark.holds("RFC7591-5-1")
 def test_a_long_answer_is_refused_when_it_says_so_or_not(answer: Any) -> None:
     with serving(answer) as server:
         assert reason_of(f"http://127.0.0.1:{server.port}/", longest=1_000) is Reason.LENGTH

@@ -63,6 +63,7 @@ def test_anything_else_is_no_certificate(header: str) -> None:
         certificate.from_header(header)
 
 
+@pytest.mark.holds("RFC8705-3.1-1", "RFC8705-7.1-1")
 def test_the_thumbprint_is_that_of_the_specification() -> None:
     # RFC 8705, A: the certificate of the example and its x5t#S256.
     header = (
@@ -114,12 +115,14 @@ def test_another_name_is_not(registered: str) -> None:
         ("tls_client_auth_san_email", "client@etax.example", "other@etax.example"),
     ],
 )
+@pytest.mark.holds("RFC8705-2.1.2-1")
 def test_an_alternative_name_is_compared_with_its_own_kind(member: str, right: str, wrong: str) -> None:
     assert certificate.names(DER, {member: right})
     assert not certificate.names(DER, {member: wrong})
     assert not certificate.names(issued(KEY, NAME).public_bytes(Encoding.DER), {member: right})
 
 
+@pytest.mark.holds("RFC8705-2.1.2-1")
 def test_nothing_or_two_names_registered_is_nobody() -> None:
     assert not certificate.names(DER, {})
     assert not certificate.names(DER, {DN: OF_ETAX.subject.rfc4514_string(), "tls_client_auth_san_dns": "etax.example"})
@@ -130,6 +133,7 @@ def test_nothing_or_two_names_registered_is_nobody() -> None:
 @pytest.mark.parametrize(
     "key", [KEY, RSAKey.generate_key(2_048), OKPKey.generate_key("Ed25519")], ids=["EC", "RSA", "OKP"]
 )
+@pytest.mark.holds("RFC8705-2.2-1")
 def test_a_self_signed_certificate_is_the_clients_when_it_holds_a_registered_key(key: ECKey) -> None:
     der = issued(key, NAME).public_bytes(Encoding.DER)
     other = ECKey.generate_key("P-256").as_dict(private=False)

@@ -27,6 +27,7 @@ def header_of(token: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize(("alg", "key"), [("RSA-OAEP-256", RSA), ("ECDH-ES", EC)])
 @pytest.mark.parametrize("enc", encryption.CONTENT_ALGORITHMS)
+@pytest.mark.holds("RFC8725-3.6-1")
 def test_the_client_reads_its_answer_when_it_holds_the_key(alg: str, key: Any, enc: str) -> None:
     token = encryption.encrypt(PAYLOAD, BOTH, alg=alg, enc=enc, cty="JWT")
     assert jwe.decrypt_compact(token, key, algorithms=[alg, enc]).plaintext == PAYLOAD.encode()
@@ -47,6 +48,7 @@ def test_nothing_repeats_when_the_same_is_encrypted_twice() -> None:
     assert first[3] != second[3]
 
 
+@pytest.mark.holds("OIDCC-10-3")
 def test_a_key_that_may_only_sign_is_passed_over_when_another_fits() -> None:
     signing = ECKey.generate_key("P-256", {"kid": "sig", "use": "sig"}).as_dict(private=False)
     open_to_all = ECKey.generate_key("P-256", {"kid": "any"}).as_dict(private=False)
@@ -71,6 +73,7 @@ def test_a_key_that_may_only_sign_is_passed_over_when_another_fits() -> None:
     ids=["none", "null", "number", "no-n", "off-curve", "signs", "alg", "short", "P-384", "X25519"],
 )
 @pytest.mark.parametrize("alg", encryption.KEY_ALGORITHMS)
+@pytest.mark.holds("RFC8725-3.4-1")
 def test_nothing_is_sent_when_no_key_fits(keys: Any, alg: str) -> None:
     with pytest.raises(NoKeyFits):
         encryption.encrypt(PAYLOAD, {"keys": keys}, alg=alg, enc="A256GCM")

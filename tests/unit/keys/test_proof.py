@@ -16,6 +16,7 @@ KEYS = {algorithm: ProofKey(algorithm) for algorithm in ("ES256", "PS256", "Ed25
 
 
 @pytest.mark.parametrize("algorithm", KEYS)
+@pytest.mark.holds("RFC9449-4.3-1", "RFC9449-4.3-2")
 def test_claims_and_thumbprint_are_returned_when_the_proof_is_well_made(algorithm: str) -> None:
     key = KEYS[algorithm]
     for _ in range(2):
@@ -69,11 +70,15 @@ def test_members_nobody_asked_for_are_tolerated() -> None:
     ],
     ids=lambda header: json.dumps(header)[:40],
 )
+@pytest.mark.holds(
+    "RFC8725-3.1-1", "RFC8725-3.6-1", "RFC8725-3.10-1", "RFC9449-4.3-1", "RFC9449-4.3-2", "RFC9449-11.6-1"
+)
 def test_a_proof_is_refused_when_its_header_is_not_one_of_a_proof(header: dict[str, Any]) -> None:
     with pytest.raises(TokenRefused):
         proof.read(EC.proof("POST", ADDRESS, header=header))
 
 
+@pytest.mark.holds("RFC8725-3.5-1", "FAPI2SP-5.4.1-2")
 def test_a_weak_or_odd_rsa_key_is_refused() -> None:
     key = KEYS["PS256"]
     short = encoded(b"\xc1" * 128)
@@ -82,6 +87,7 @@ def test_a_weak_or_odd_rsa_key_is_refused() -> None:
             proof.read(key.proof("POST", ADDRESS, header={"jwk": jwk}))
 
 
+@pytest.mark.holds("RFC8725-3.1-1", "RFC9449-11.6-1")
 def test_a_proof_signed_with_a_public_key_as_secret_is_refused() -> None:
     import hashlib
     import hmac
@@ -101,6 +107,7 @@ def test_a_text_is_refused_when_it_is_no_proof(text: str) -> None:
         proof.read(text)
 
 
+@pytest.mark.holds("RFC9449-4.3-2")
 def test_a_changed_proof_is_refused() -> None:
     whole = EC.proof("POST", ADDRESS).split(".")
     other = EC.proof("GET", ADDRESS, header={"kid": "x"}).split(".")
