@@ -124,7 +124,7 @@ def presented(caller: Caller) -> Presented:
         raise ProtocolFailure(errors.TOKEN_MISSING, challenge="Bearer")
     found = _PRESENTED.fullmatch(caller.authorization)
     if found is None:
-        is_dpop = caller.authorization[:5].lower() == "dpop "
+        is_dpop = caller.authorization.partition(" ")[0].lower() == "dpop"
         raise ProtocolFailure(errors.TOKEN_REFUSED, challenge="DPoP" if is_dpop else "Bearer")
     return Presented("DPoP" if found[1].lower() == "dpop" else "Bearer", found[2])
 

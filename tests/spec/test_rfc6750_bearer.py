@@ -34,7 +34,8 @@ def test_no_token_is_answered_without_an_error_code(provider: Provider) -> None:
     response = provider.http().get("/userinfo")
     assert response.status_code == 401
     # RFC 6750, 3.1: no error code for a request without any authentication information.
-    assert response.headers["WWW-Authenticate"] == 'Bearer realm="userinfo"'
+    assert response.headers["WWW-Authenticate"].startswith('Bearer realm="userinfo", DPoP ')
+    assert "error" not in response.headers["WWW-Authenticate"]
 
 
 @pytest.mark.parametrize(
