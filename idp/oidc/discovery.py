@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from idp.agencies.metadata import AuthMethod, GrantType
+from idp.agencies.metadata import GrantType
 from idp.core.i18n import LANGUAGES
 from idp.core.levels import ACR_VALUES
 from idp.core.scopes import PERSON_CLAIMS, SCOPES, SIGN_IN_CLAIMS
@@ -10,14 +10,18 @@ from idp.core.settings import Settings
 from idp.keys import proof
 from idp.keys.encryption import CONTENT_ALGORITHMS, KEY_ALGORITHMS
 from idp.keys.jose import CLIENT_ALGORITHMS, SIGNING_ALGORITHMS
+from idp.oidc import client_auth
 from idp.oidc.responses import RESPONSE_MODES
+
+# A browser that opened one of these would be asked for a certificate.
+_FOR_BROWSERS = frozenset({"authorization_endpoint", "end_session_endpoint"})
 
 
 def document(settings: Settings) -> dict[str, Any]:
     """Return the metadata document of this provider."""
     issuer = settings.issuer
-    methods = [method.value for method in AuthMethod]
-    return {
+    methods = [method.value for method in client_auth.methods(settings)]
+    found: dict[str, Any] = {
         "issuer": issuer,
         "authorization_endpoint": f"{issuer}/authorize",
         "pushed_authorization_request_endpoint": f"{issuer}/par",
@@ -61,7 +65,16 @@ def document(settings: Settings) -> dict[str, Any]:
         **_encryption("userinfo"),
         "introspection_signing_alg_values_supported": list(SIGNING_ALGORITHMS),
         **_encryption("introspection"),
+        "tls_client_certificate_bound_access_tokens": settings.mtls_origin is not None,
     }
+    if settings.mtls_origin is not None:
+        # RFC 8705, 5.
+        found["mtls_endpoint_aliases"] = {
+            name: settings.mtls_origin + address.removeprefix(issuer)
+            for name, address in found.items()
+            if name.endswith("_endpoint") and name not in _FOR_BROWSERS
+        }
+    return found
 
 
 def _authentication(endpoint: str, methods: list[str]) -> dict[str, Any]:
