@@ -198,6 +198,14 @@ class Portal:
         )
         return claims
 
+    def post(self, path: str, **form: str) -> TestResponse:
+        """Post a form with the client's secret."""
+        return self.provider.http().post(path, data=form, headers={"Authorization": self.basic()})
+
+    def refresh(self, refresh_token: str, **changes: str) -> TestResponse:
+        """Send a refresh request."""
+        return self.post("/token", grant_type="refresh_token", refresh_token=refresh_token, **changes)
+
     def userinfo(self, access_token: str) -> TestResponse:
         """Ask UserInfo with the token in the header."""
         return self.provider.http().get("/userinfo", headers={"Authorization": f"Bearer {access_token}"})
@@ -228,6 +236,9 @@ def walk(browser: Browser, page: Page, person: Person | None = None) -> str:
             page = browser.submit("consent-form", decision="allow")
         elif "notice-form" in page.forms:
             page = browser.submit("notice-form")
+        elif "portal-answer" in page.forms:
+            action, fields = browser.form("portal-answer")
+            return f"{action}?{urlencode(fields, quote_via=quote)}"
         else:
             raise AssertionError(f"no way on from {page.path}: {page.status} {page.text}")
     raise AssertionError("going in circles")
