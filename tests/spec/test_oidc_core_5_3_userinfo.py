@@ -71,7 +71,7 @@ def test_every_standard_claim_is_sent_with_its_type(portal: Portal, browser: Bro
         ("openid birthplace nationality", set()),
     ],
 )
-@pytest.mark.holds("OIDCC-5.4-1")
+@pytest.mark.holds("OIDCC-5.4-1", "FAPI2SP-5.3.2.1-11")
 def test_a_scope_gives_its_claims_and_no_other(
     portal: Portal, browser: Browser, person: Person, scope: str, names: set[str]
 ) -> None:

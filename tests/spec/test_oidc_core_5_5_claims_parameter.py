@@ -72,7 +72,7 @@ def test_everything_asked_for_stands_on_the_consent_page(portal: Portal, browser
     assert person.number not in page.text.replace(" ", "")
 
 
-@pytest.mark.holds("OIDCC-5.5-2", "OIDCC-17-1")
+@pytest.mark.holds("OIDCC-5.5-2", "OIDCC-17-1", "FAPI2SP-5.3.2.1-11")
 def test_a_claim_outside_the_registered_scopes_is_never_sent(
     provider: Provider, browser: Browser, person: Person
 ) -> None:

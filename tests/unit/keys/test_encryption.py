@@ -82,6 +82,7 @@ def test_nothing_is_sent_when_no_key_fits(keys: Any, alg: str) -> None:
 @pytest.mark.parametrize(
     ("alg", "enc"), [("RSA1_5", "A256GCM"), ("RSA-OAEP", "A256GCM"), ("dir", "A256GCM"), ("ECDH-ES", "none")]
 )
+@pytest.mark.holds("FAPI2SP-5.4.1-3")
 def test_an_algorithm_we_do_not_offer_is_an_error_of_ours(alg: str, enc: str) -> None:
     with pytest.raises(ValueError, match="not an algorithm"):
         encryption.encrypt(PAYLOAD, BOTH, alg=alg, enc=enc)
