@@ -31,6 +31,9 @@ serve(async (issuer, { client_id, method, jwk, redirect_uri, post_logout_redirec
   }
 
   return {
+    client_id,
+    jwks_uri: as.jwks_uri,
+
     async begin(query) {
       const verifier = oauth.generateRandomCodeVerifier()
       const state = oauth.generateRandomState()
@@ -109,6 +112,30 @@ serve(async (issuer, { client_id, method, jwk, redirect_uri, post_logout_redirec
 
     revoke: async (tokens, { token = 'access_token' }) => oauth.processRevocationResponse(
       await oauth.revocationRequest(as, client, clientAuth, tokens[token], http)),
+
+    device: async () => ({
+      pending: await oauth.processDeviceAuthorizationResponse(as, client,
+        await oauth.deviceAuthorizationRequest(as, client, clientAuth, { scope }, http)),
+    }),
+
+    device_done: ({ pending }) => withNonce(async () => {
+      const response = await oauth.deviceCodeGrantRequest(as, client, clientAuth, pending.device_code, options)
+      const tokens = await oauth.processDeviceCodeResponse(as, client, response, opening)
+      return { tokens: { ...tokens, claims: oauth.getValidatedIdTokenClaims(tokens) } }
+    }),
+
+    backchannel_sign_in: async (_, { login_hint, binding_message }) => ({
+      pending: await oauth.processBackchannelAuthenticationResponse(as, client,
+        await oauth.backchannelAuthenticationRequest(
+          as, client, clientAuth, { scope, login_hint, binding_message }, http)),
+    }),
+
+    backchannel_done: ({ pending }) => withNonce(async () => {
+      const response = await oauth.backchannelAuthenticationGrantRequest(
+        as, client, clientAuth, pending.auth_req_id, options)
+      const tokens = await oauth.processBackchannelAuthenticationGrantResponse(as, client, response, opening)
+      return { tokens: { ...tokens, claims: oauth.getValidatedIdTokenClaims(tokens) } }
+    }),
   }
 })
 

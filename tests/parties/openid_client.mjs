@@ -24,6 +24,9 @@ serve(async (issuer, { client_id, method, jwk, redirect_uri, post_logout_redirec
   const DPoP = uses.includes('dpop') ? client.getDPoPHandle(config, await client.randomDPoPKeyPair('ES256')) : undefined
 
   return {
+    client_id,
+    jwks_uri: config.serverMetadata().jwks_uri,
+
     async begin(query) {
       const verifier = client.randomPKCECodeVerifier()
       const state = client.randomState()
@@ -78,6 +81,24 @@ serve(async (issuer, { client_id, method, jwk, redirect_uri, post_logout_redirec
     introspect: (tokens, { token = 'access_token' }) => client.tokenIntrospection(config, tokens[token]),
 
     revoke: (tokens, { token = 'access_token' }) => client.tokenRevocation(config, tokens[token]),
+
+    // A device without a keyboard shows the code, and asks until somebody has answered on another one.
+    device: async () => ({ pending: await client.initiateDeviceAuthorization(config, { scope }) }),
+
+    async device_done({ pending }) {
+      const tokens = await client.pollDeviceAuthorizationGrant(config, pending, undefined, { DPoP })
+      return { tokens: { ...tokens, claims: tokens.claims() } }
+    },
+
+    // A counter or a call centre asks the citizen in front of it, who answers at the provider.
+    backchannel_sign_in: async (_, { login_hint, binding_message }) => ({
+      pending: await client.initiateBackchannelAuthentication(config, { scope, login_hint, binding_message }),
+    }),
+
+    async backchannel_done({ pending }) {
+      const tokens = await client.pollBackchannelAuthenticationGrant(config, pending, undefined, { DPoP })
+      return { tokens: { ...tokens, claims: tokens.claims() } }
+    },
   }
 })
 

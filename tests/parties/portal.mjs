@@ -5,6 +5,7 @@
 import { randomUUID, webcrypto } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { createServer } from 'node:http'
+import { createRemoteJWKSet, jwtVerify } from 'jose'
 
 // Debian 12 carries Node 18, which hides these two behind a flag.
 globalThis.crypto ??= webcrypto
@@ -17,7 +18,7 @@ export async function serve(open) {
     parties[name] = { open: once(() => open(issuer, registered)), sessions: new Map() }
   }
   createServer((request, response) => {
-    answer(request, response, parties, origin).catch((error) => {
+    answer(request, response, { issuer, parties, origin }).catch((error) => {
       send(response, 502, refusal(error))
     })
   }).listen(Number(new URL(origin).port), '127.0.0.1')
@@ -29,7 +30,7 @@ function once(make) {
   return () => (made ??= make().catch((error) => { made = undefined; throw error }))
 }
 
-async function answer(request, response, parties, origin) {
+async function answer(request, response, { issuer, parties, origin }) {
   const url = new URL(request.url, origin)
   const [, name, act] = url.pathname.split('/')
   if (name === 'healthz') return send(response, 200, {})
@@ -64,9 +65,40 @@ async function answer(request, response, parties, origin) {
     return send(response, 303, {}, { location: location.href })
   }
   if (act === 'signed-out') return send(response, 200, { signed_out: true, state_is_mine: query.state === session.out })
-  const result = await party[act](session.tokens, query, body)
-  if (result?.tokens) Object.assign(session, { tokens: { ...session.tokens, ...result.tokens } })
-  return send(response, 200, result?.tokens ? shown(session) : (result ?? {}))
+  if (act === 'backchannel') {
+    const { sid } = await logoutClaims(new URLSearchParams(body).get('logout_token'), issuer, party)
+    for (const [id, { claims }] of sessions) if (claims?.sid === sid) sessions.delete(id)
+    return send(response, 200, {})
+  }
+  const result = await party[act]({ ...session.tokens, pending: session.pending }, query)
+  if (result?.tokens) {
+    session.tokens = { ...session.tokens, ...result.tokens }
+    session.claims ??= result.tokens.claims
+    return send(response, 200, shown(session))
+  }
+  if (result?.pending) {
+    // Another device of another person: a session of its own.
+    const fresh = randomUUID()
+    sessions.set(fresh, result)
+    return send(response, 200, result.pending, { 'set-cookie': `${cookie}=${fresh}; Path=/${name}; HttpOnly` })
+  }
+  return send(response, 200, result ?? {})
+}
+
+// A logout token that is believed ends the sessions of its `sid` (Back-Channel Logout 1.0, 2.6).
+async function logoutClaims(token, issuer, { jwks_uri, client_id }) {
+  const keys = createRemoteJWKSet(new URL(jwks_uri))
+  const { payload } = await jwtVerify(token, keys, {
+    issuer,
+    audience: client_id,
+    typ: 'logout+jwt',
+    algorithms: ['ES256', 'RS256'],
+    requiredClaims: ['iat', 'exp', 'jti', 'sid', 'events'],
+    maxTokenAge: '2 minutes',
+  })
+  const event = 'http://schemas.openid.net/event/backchannel-logout'
+  if (!payload.events[event] || 'nonce' in payload) throw new Error('not a logout token')
+  return payload
 }
 
 // Tokens stay in the portal; the test sees what the library made of them.

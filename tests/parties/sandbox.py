@@ -92,7 +92,10 @@ class Sandbox:
                 document["jwks"] = {
                     "keys": [{name: value for name, value in key.items() if name != "d"} for key in keys]
                 }
-            documents.append(document | client.members)
+            addresses = {
+                name: value.format(origin=origin) for name, value in client.members.items() if name.endswith("_uri")
+            }
+            documents.append(document | client.members | addresses)
             configurations[client.name] = ours | client.configuration
         file = self.directory / f"{party}-documents.json"
         file.write_text(json.dumps(documents), "utf-8")

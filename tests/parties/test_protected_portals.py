@@ -49,6 +49,9 @@ CLIENTS = (
         "fapi-signing", FAPI | {"require_signed_request_object": True}, "par", "jar", "dpop", "jarm", scope=OFFLINE
     ),
 )
+TOLD = Client(
+    "told", members={"backchannel_logout_uri": "{origin}/told/backchannel", "backchannel_logout_session_required": True}
+)
 BOUND = {"dpop", "fapi", "fapi-signing"}
 
 
@@ -57,7 +60,7 @@ def portals(town: Sandbox, request: pytest.FixtureRequest) -> Iterator[Party]:
     """Yield the portals made with one library."""
     library = request.param
     command = [node(), str(PARTIES / f"{library}.mjs")]
-    with town.party(f"protected-{library.replace('_', '-')}", command, CLIENTS) as running:
+    with town.party(f"protected-{library.replace('_', '-')}", command, (*CLIENTS, TOLD)) as running:
         yield running
 
 
@@ -125,3 +128,11 @@ def test_answer_comes_as_a_form_when_the_portal_asks(portals: Party, walker: Wal
 @pytest.mark.parametrize("client", ["signed", "fapi-signing"])
 def test_signed_answer_comes_as_a_form_when_the_portal_asks(portals: Party, walker: Walker, client: str) -> None:
     comes_as_a_form(portals, walker, client, "form_post.jwt")
+
+
+def test_portal_ends_its_session_when_it_is_told_that_the_citizen_signed_out(portals: Party, walker: Walker) -> None:
+    assert "sid" in portals.sign_in(walker, "told")["claims"]
+    elsewhere = portals.sign_in(walker, "par")
+    assert portals.act(walker, "told", "me")["signed_in"]
+    assert portals.act(walker, "par", "signout")["signed_out"], elsewhere
+    assert portals.act(walker, "told", "me") == {"status": 200, "signed_in": False}

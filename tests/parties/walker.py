@@ -14,6 +14,17 @@ from tests.browser import Page
 
 _LONGEST_CHAIN = 15
 _REDIRECTS = {301, 302, 303, 307, 308}
+# The forms of the provider, by the words an agreeing citizen answers with; the first two are filled in by the person.
+_FORMS: dict[str, dict[str, str]] = {
+    "login-form": {},
+    "totp-form": {},
+    "account-form": {"decision": "continue"},
+    "confirm-form": {"decision": "continue"},
+    "consent-form": {"decision": "allow"},
+    "notice-form": {},
+    "logout-form": {},
+    "portal-answer": {},
+}
 
 
 @dataclass
@@ -71,21 +82,27 @@ class Walker:
 
     def answer_page(self) -> None:
         """Do on the page what it asks for, and note its form in `seen`."""
+        if not self._answer_form():
+            raise AssertionError(f"no way on from {self.answer.url}: {self.answer.status_code} {self.page.text}")
+
+    def answer_pages(self) -> None:
+        """Answer page after page until one asks for nothing."""
+        for _ in range(10):
+            if not self._answer_form():
+                return
+        raise AssertionError(f"going in circles: {self.trail}")
+
+    def _answer_form(self) -> bool:
         forms = self.page.forms
-        for name, typed in (
-            ("login-form", {"number": self.person.number, "password": self.person.password}),
-            ("totp-form", None),
-            ("account-form", {"decision": "continue"}),
-            ("consent-form", {"decision": "allow"}),
-            ("notice-form", {}),
-            ("logout-form", {}),
-            ("portal-answer", {}),
-        ):
+        for name, typed in _FORMS.items():
             if name in forms:
                 self.seen.add(name)
-                self.submit(name, **(typed if typed is not None else {"code": self.code()}))
-                return
-        raise AssertionError(f"no way on from {self.answer.url}: {self.answer.status_code} {self.page.text}")
+                told = (
+                    {"number": self.person.number, "password": self.person.password} if name == "login-form" else typed
+                )
+                self.submit(name, **({"code": self.code()} if name == "totp-form" else told))
+                return True
+        return False
 
     def code(self) -> str:
         """Return the one-time code of the citizen's app, not in its last moment."""
