@@ -43,7 +43,7 @@ def test_a_signed_request_leads_to_a_code(portal: KeyedPortal, browser: Browser,
     assert portal.userinfo(tokens["access_token"]).get_json()["name"] == person.full_name
 
 
-@pytest.mark.holds("B17", "RFC9101-6.3-1", "RFC9101-5-2")
+@pytest.mark.holds("B17", "RFC9101-6.3-1")
 def test_what_stands_beside_a_signed_request_is_not_used(portal: KeyedPortal, browser: Browser, person: Person) -> None:
     beside = {
         "redirect_uri": "https://evil.example/",
@@ -92,7 +92,7 @@ REFUSED: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.holds("F15", "RFC9101-6.2-1", "RFC9101-10.8-1", "RFC9101-4-1")
+@pytest.mark.holds("F15", "RFC9101-6.2-1", "RFC9101-10.8-1", "RFC9101-4-1", "OIDCC-6.1-2", "RFC9101-4-2", "RFC9101-7-1")
 @pytest.mark.parametrize("changes", REFUSED)
 def test_a_wrong_request_object_is_refused(portal: KeyedPortal, browser: Browser, changes: dict[str, Any]) -> None:
     changes = {name: portal.client_id if value == "THE CLIENT" else value for name, value in changes.items()}
@@ -145,7 +145,7 @@ def _text(value: dict[str, Any]) -> str:
     return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()
 
 
-@pytest.mark.holds("F15", "RFC9101-6.2-1", "RFC9101-10.2-1", "RFC8725-3.1-1", "RFC8725-2.1-1")
+@pytest.mark.holds("F15", "RFC9101-6.2-1", "RFC9101-10.1-1", "RFC8725-3.1-1", "RFC8725-3.2-1")
 @pytest.mark.parametrize(
     "kind",
     [
@@ -162,6 +162,7 @@ def _text(value: dict[str, Any]) -> str:
         "json",
     ],
 )
+@pytest.mark.holds("RFC9101-7-1", "RFC9101-10.8-1")
 def test_a_forged_request_object_is_refused(portal: KeyedPortal, browser: Browser, kind: str) -> None:
     compact = forged(portal, kind)
     answer = Answer(walk(browser, browser.get(address(portal, compact, redirect_uri=portal.redirect_uri))))
@@ -193,7 +194,7 @@ def test_a_client_registered_for_signed_requests_sends_no_others(
     assert (response.status_code, response.get_json()["error"]) == (400, "invalid_request")
 
 
-@pytest.mark.holds("F15", "FAPI2MS-5.3.1-1")
+@pytest.mark.holds("F15", "FAPI2MS-5.3-1", "RFC9126-3-1")
 def test_a_fapi_client_pushes_a_signed_request(provider: Provider, strict: KeyedPortal, person: Person) -> None:
     response = strict.send("/par", {"request": strict.request_object()})
     assert response.status_code == 201, response.text
@@ -202,7 +203,7 @@ def test_a_fapi_client_pushes_a_signed_request(provider: Provider, strict: Keyed
     assert strict.tokens(Answer(walk(browser, page, person)))["token_type"] == "DPoP"
 
 
-@pytest.mark.holds("F15", "FAPI2MS-5.3.1-2", "FAPI2MS-5.3.1-3")
+@pytest.mark.holds("F15", "FAPI2MS-5.3-2", "FAPI2MS-5.3-3")
 @pytest.mark.parametrize(
     ("changes", "status"),
     [
@@ -227,6 +228,7 @@ def test_the_life_of_a_fapi_request_is_bounded(strict: KeyedPortal, changes: dic
 
 
 @pytest.mark.parametrize("typ", ["oauth-authz-req+jwt", "JWT", "application/oauth-authz-req+jwt"])
+@pytest.mark.holds("FAPI2MS-5.3-4")
 def test_the_type_may_be_the_general_one(strict: KeyedPortal, typ: str) -> None:
     assert strict.send("/par", {"request": strict.request_object(typ=typ)}).status_code == 201
 

@@ -30,7 +30,7 @@ def request_uri_of(portal: KeyedPortal, **changes: str | None) -> str:
     return uri
 
 
-@pytest.mark.holds("F2", "RFC9126-2.2-1")
+@pytest.mark.holds("F2", "RFC9126-2.2-1", "FAPI2SP-5.3.2.2-6", "FAPI2SP-5.3.2.2-10")
 def test_a_pushed_request_leads_to_a_code(provider: Provider, portal: KeyedPortal, person: Person) -> None:
     response = portal.push()
     assert response.status_code == 201
@@ -68,7 +68,7 @@ def test_what_stands_beside_the_request_uri_is_never_used(
     assert portal.tokens(answer)["scope"] == "openid"
 
 
-@pytest.mark.holds("F2", "RFC9126-7.3-1")
+@pytest.mark.holds("F2", "RFC9126-7.3-1", "RFC9126-4-1", "FAPI2SP-6.5-1")
 def test_a_request_is_spent_by_its_code_and_not_by_a_visit(
     provider: Provider, portal: KeyedPortal, person: Person
 ) -> None:
@@ -88,7 +88,7 @@ def test_a_request_is_spent_by_its_code_and_not_by_a_visit(
     assert page.error_code == "ID-007"
 
 
-@pytest.mark.holds("F2", "RFC9126-2.2-3")
+@pytest.mark.holds("F2", "RFC9126-2.2-3", "RFC9126-4-1")
 def test_a_request_that_was_left_too_long_is_refused(provider: Provider, portal: KeyedPortal) -> None:
     uri = request_uri_of(portal)
     key = digest(uri.removeprefix(REQUEST_URI))
@@ -97,7 +97,7 @@ def test_a_request_that_was_left_too_long_is_refused(provider: Provider, portal:
     assert (page.status, page.error_code) == (400, "PR-007")
 
 
-@pytest.mark.holds("F2", "RFC9126-2.2-2")
+@pytest.mark.holds("F2", "RFC9126-2.2-2", "RFC9126-4-1")
 def test_a_request_works_for_its_client_only(provider: Provider, portal: KeyedPortal) -> None:
     other = keyed(provider)
     page = provider.browser().get(other.address_of(request_uri_of(portal)))
@@ -120,7 +120,7 @@ def test_pushing_is_done_by_post_only(provider: Provider, portal: KeyedPortal, m
     assert response.headers["Allow"] == "OPTIONS, POST"
 
 
-@pytest.mark.holds("F1", "FAPI2SP-5.3.2.2-2")
+@pytest.mark.holds("F1", "RFC9126-4-3", "FAPI2SP-5.3.2.2-1")
 @pytest.mark.parametrize("prompt", [None, "none"])
 def test_a_request_that_was_not_pushed_is_refused(portal: KeyedPortal, browser: Browser, prompt: str | None) -> None:
     answer = Answer(walk(browser, browser.get(portal.address(prompt=prompt))))
@@ -146,7 +146,16 @@ REFUSED: list[tuple[dict[str, str | None], str]] = [
 ]
 
 
-@pytest.mark.holds("F3", "F5", "RFC9126-2.1-1", "RFC9126-2.1-2", "RFC9126-2.3-1")
+@pytest.mark.holds(
+    "F3",
+    "F5",
+    "RFC9126-2.1-1",
+    "RFC9126-2.1-2",
+    "RFC9126-2.3-1",
+    "RFC9126-2.4-1",
+    "FAPI2SP-5.3.2.2-2",
+    "FAPI2SP-5.3.2.2-3",
+)
 @pytest.mark.parametrize(("changes", "error"), REFUSED)
 def test_a_wrong_request_is_told_to_the_client(portal: KeyedPortal, changes: dict[str, str | None], error: str) -> None:
     response = portal.push(**changes)
@@ -165,6 +174,7 @@ def test_a_wrong_request_is_told_to_the_client(portal: KeyedPortal, changes: dic
         {"client_assertion": None, "client_assertion_type": None, "client_secret": "guessed"},
     ],
 )
+@pytest.mark.holds("FAPI2SP-5.3.2.2-1", "FAPI2SP-5.3.2.2-11")
 def test_pushing_needs_the_clients_authentication(portal: KeyedPortal, changes: dict[str, str | None]) -> None:
     response = portal.push(**changes)
     assert (response.status_code, response.get_json()["error"]) == (401, "invalid_client")
@@ -192,6 +202,7 @@ def test_a_client_with_a_secret_may_push_too(provider: Provider, person: Person)
     assert portal.tokens(Answer(walk(browser, browser.get(address), person)))
 
 
+@pytest.mark.holds("RFC9126-7.4-1")
 def test_an_address_that_left_the_record_ends_the_request(provider: Provider, portal: KeyedPortal) -> None:
     changing = keyed(provider)
     address = changing.pushed()
