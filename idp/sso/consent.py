@@ -53,10 +53,10 @@ def items(
         if name in released
     )
     missing = [name for name in PERSON_CLAIMS if name in request.disclosed and name not in released]
-    after = (_missing(missing, agreed, language),) if missing else ()
+    after = [_missing(missing, agreed, language)] if missing else []
     if OFFLINE_ACCESS in request.disclosed:
-        after += (_lasting(agreed, language),)
-    return held + after
+        after.append(_lasting(agreed, language))
+    return (*held, *after)
 
 
 def _lasting(agreed: frozenset[str], language: str) -> Item:
