@@ -21,6 +21,7 @@ from idp.core.outbound import Outbound
 from idp.core.settings import Settings
 from idp.keys.ring import SigningKeys
 from idp.oidc import views as oidc_views
+from idp.oidc.decoupled import views as decoupled_views
 from idp.oidc.logout import backchannel
 from idp.oidc.logout import views as logout_views
 from idp.ops import views as ops_views
@@ -65,9 +66,18 @@ def create_app(chosen: Settings | None = None) -> Flask:
     app.extensions[web.EXTENSION] = provided = _services(chosen)
     app.extensions[backchannel.EXTENSION] = backchannel.BackChannel(provided)
     web.install(
-        app, chosen, machine_paths=oidc_views.MACHINE_PATHS | ops_views.PATHS, machine_error=oidc_views.machine_error
+        app,
+        chosen,
+        machine_paths=oidc_views.MACHINE_PATHS | decoupled_views.MACHINE_PATHS | ops_views.PATHS,
+        machine_error=oidc_views.machine_error,
     )
-    for blueprint in (oidc_views.blueprint, logout_views.blueprint, sso_views.blueprint, ops_views.blueprint):
+    for blueprint in (
+        oidc_views.blueprint,
+        decoupled_views.blueprint,
+        logout_views.blueprint,
+        sso_views.blueprint,
+        ops_views.blueprint,
+    ):
         app.register_blueprint(blueprint)
     if chosen.proxy_hops:
         app.wsgi_app = ProxyFix(  # type: ignore[method-assign]

@@ -125,7 +125,7 @@ BINDING_MESSAGE_INVALID = _request(
 )
 EXPIRY_INVALID = _request("PR-612", "invalid_request", "requested_expiry must be a positive whole number of seconds")
 USER_CODE_UNSUPPORTED = _request("PR-613", "invalid_request", "user_code is not supported")
-NOTIFICATION_UNSUPPORTED = _request("PR-614", "invalid_request", "Only poll mode is supported: send no notification token")
+NOTIFICATION_UNSUPPORTED = _request("PR-614", "invalid_request", "Only poll mode is supported: send no token for it")
 DECOUPLED_THROTTLED = Entry("PR-615", 429, "temporarily_unavailable", "Too many requests of this client; wait a minute")
 
 REQUEST_OBJECT_INVALID = _request(

@@ -16,6 +16,7 @@ from idp.core.database import db
 from idp.core.errors import Entry
 from idp.core.ids import digest, new_id, new_secret
 from idp.core.levels import Level, level_of
+from idp.oidc.decoupled import approval
 from idp.oidc.responses import PortalAnswer, with_code, with_error
 from idp.oidc.statements import (
     ISSUE_CODE,
@@ -27,7 +28,7 @@ from idp.oidc.statements import (
 )
 from idp.sso import dispatch, interaction, session
 from idp.sso.interaction import Visit
-from idp.sso.request import AuthorizationRequest, Prompt
+from idp.sso.request import AuthorizationRequest, Prompt, ResponseMode
 from idp.sso.services import Services
 from idp.sso.situation import Progress, Situation, Standing, read_standing
 from idp.sso.steps import Need, Refusal, RegistryDue, Step
@@ -56,6 +57,20 @@ class ToStep:
     """Send the browser to the step that is next."""
 
     step: Step
+
+
+@dataclass(frozen=True, slots=True)
+class ToOtherDevice:
+    """Say that the answer waits for the device that asked."""
+
+    is_approved: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ToOwnPage:
+    """Send the browser, signed in, to a page of ours."""
+
+    path: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +119,7 @@ def resume(
     *,
     provider: Services,
     reference: str,
-) -> ToPortal | ToStep | ToRefusal:
+) -> ToPortal | ToStep | ToOtherDevice | ToOwnPage | ToRefusal:
     """Say where the citizen of an interaction goes next, issuing the code when nothing is missing."""
     request = visit.request
     situation = Situation(request, client, standing, visit.progress(standing))
@@ -113,6 +128,8 @@ def resume(
         return _finish(visit, client, standing, provider=provider, reference=reference)
     if visit.is_finished:
         return ToRefusal(errors.FLOW_FINISHED)
+    if isinstance(decision, Refusal) and request.response_mode is ResponseMode.OTHER_DEVICE:
+        return _refuse_elsewhere(visit, decision, standing)
     if Prompt.NONE in request.prompt or (isinstance(decision, Refusal) and decision.is_for_portal):
         return ToPortal(_with_error(request, client, _error_of(decision), provider, reference))
     if isinstance(decision, Refusal):
@@ -142,14 +159,37 @@ def _settle(
     return situation.standing, decision
 
 
+def _refuse_elsewhere(visit: Visit, refusal: Refusal, standing: Standing | None) -> ToOtherDevice | ToRefusal:
+    """Let the device that waits know what ends this login, unless the right person may still come or come again."""
+    if refusal.entry is errors.LOGIN_REQUIRED:
+        return ToRefusal(errors.REQUEST_OF_ANOTHER)
+    if refusal.entry is errors.REGISTRY_SILENT:
+        return ToRefusal(refusal.entry)
+    answered = approval.deny(
+        visit,
+        citizen_id=standing.citizen_id if standing is not None else None,
+        session_id=standing.session_id if standing is not None else None,
+    )
+    if answered is not None:
+        return ToRefusal(answered)
+    return ToOtherDevice(is_approved=False) if refusal.entry is errors.DENIED else ToRefusal(refusal.entry)
+
+
 def _finish(
     visit: Visit, client: Client, standing: Standing, *, provider: Services, reference: str
-) -> ToPortal | ToRefusal:
+) -> ToPortal | ToOtherDevice | ToOwnPage | ToRefusal:
     """Issue the code of an interaction, once.
 
     Coming here again (reload, double click) is answered with a new code as long as the first was never redeemed: the
     browser threw the first answer away.
     """
+    if visit.request.response_mode is ResponseMode.OWN_PAGE:
+        interaction.finish(visit)
+        return ToOwnPage(visit.request.redirect_uri)
+    if visit.request.response_mode is ResponseMode.OTHER_DEVICE:
+        values = _code_values(visit.request, client, standing, "", provider=provider, reference=reference)
+        refused = approval.approve(visit, values, provider=provider)
+        return ToOtherDevice(is_approved=True) if refused is None else ToRefusal(refused)
     replaced = b""
     if visit.is_finished and visit.code_digest is not None:
         replaced = visit.code_digest

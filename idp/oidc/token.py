@@ -21,6 +21,7 @@ from idp.core.ids import digest
 from idp.core.parameters import Parameters
 from idp.oidc import client_auth, codes, issue
 from idp.oidc.caller import Caller
+from idp.oidc.decoupled.grant import BackchannelGrant, DeviceCodeGrant
 from idp.oidc.issue import Granted
 from idp.oidc.refresh import RefreshGrant
 from idp.oidc.token_request import AuthenticatedClient, TokenRequest
@@ -90,7 +91,7 @@ class TokenEndpoint(AuthorizationServer):  # type: ignore[misc]
 
     def __init__(self) -> None:
         super().__init__()
-        for grant in (CodeGrant, RefreshGrant):
+        for grant in (CodeGrant, RefreshGrant, DeviceCodeGrant, BackchannelGrant):
             self.register_grant(grant)
 
     def answer(self, form: Parameters, *, caller: Caller, provider: Services, reference: str) -> Mapping[str, Any]:

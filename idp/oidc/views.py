@@ -21,10 +21,9 @@ from idp.keys.certificate import CertificateRefused, from_header
 from idp.oidc import authorize, checks, discovery, introspection, pushed, revocation, sender, token, userinfo
 from idp.oidc.caller import Caller
 from idp.oidc.responses import PortalAnswer, describe, with_error
-from idp.sso import interaction
 from idp.sso.request import AuthorizationRequest
 from idp.sso.services import Services, services
-from idp.sso.views import SESSION_COOKIE, arrive, failure_page, path_of, refusal_page
+from idp.sso.views import SESSION_COOKIE, arrive, enter, failure_page, refusal_page
 
 log = logging.getLogger("idp.oidc")
 blueprint = Blueprint("oidc", __name__)
@@ -45,7 +44,7 @@ def _json_error(entry: Entry, challenge: str | None, more: Mapping[str, str]) ->
     error = entry.oauth_error or "invalid_request"
     description = describe(entry, web.reference()) if entry.description else f"{entry.code} {web.reference()}"
     headers = {"Pragma": "no-cache", **more}
-    if entry is errors.CLIENT_THROTTLED:
+    if entry in (errors.CLIENT_THROTTLED, errors.DECOUPLED_THROTTLED):
         headers["Retry-After"] = "60"
     if entry is errors.TOKEN_MISSING:
         # RFC 6750, 3.1: a request that says nothing about authentication gets no error code.
@@ -116,7 +115,7 @@ def authorization() -> Response:
         outcome = authorize.begin(checked, client, secret, provider=provider, reference=web.reference())
     if isinstance(outcome, authorize.ToPortal):
         return portal_answer(outcome.answer)
-    return _to_pages(outcome.opened, provider)
+    return enter(outcome.opened, provider)
 
 
 def _checked(draft: checks.Draft, provider: Services) -> tuple[AuthorizationRequest, Client]:
@@ -160,21 +159,6 @@ def portal_answer(answer: PortalAnswer) -> Response:
     )
 
 
-def _to_pages(opened: interaction.Opened, provider: Services) -> Response:
-    settings = provider.settings
-    response = see_other(path_of(opened.handle))
-    for name in interaction.surplus(list(request.cookies)):
-        web.drop_cookie(response, name.removeprefix("__Host-"), settings)
-    web.set_cookie(
-        response,
-        interaction.cookie_name(opened.handle),
-        opened.flow_secret,
-        settings,
-        max_age=settings.interaction_lifetime,
-    )
-    return response
-
-
 @blueprint.get("/signin/<handle>")
 def resume(handle: str) -> Response:
     """Send the citizen of an interaction to the next step, or back to the portal with the code."""
@@ -193,6 +177,10 @@ def resume(handle: str) -> Response:
             response = portal_answer(outcome.answer)
         elif isinstance(outcome, authorize.ToStep):
             response = see_other(f"{arrival.path}/{outcome.step}")
+        elif isinstance(outcome, authorize.ToOwnPage):
+            response = see_other(outcome.path)
+        elif isinstance(outcome, authorize.ToOtherDevice):
+            response = render("decoupled/end.html", agency=arrival.agency, is_approved=outcome.is_approved)
         elif outcome.entry is errors.FLOW_FINISHED:
             response = failure_page(Failure(outcome.entry), handle)
         else:

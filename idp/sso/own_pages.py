@@ -30,8 +30,8 @@ def own_client(settings: Settings) -> Client:
         secrets=(),
         names=dict.fromkeys(LANGUAGES, settings.service_name),
         client_uri=settings.issuer + "/",
-        policy_uri=None,
-        tos_uri=None,
+        policy_uris={},
+        tos_uris={},
         contacts=(),
         redirect_uris=frozenset(),
         post_logout_redirect_uris=frozenset(),
@@ -44,7 +44,7 @@ def own_client(settings: Settings) -> Client:
         auth_method=AuthMethod.PRIVATE_KEY_JWT,
         auth_signing_algorithms=(),
         jwks=None,
-        id_token_algorithm="ES256",
+        id_token_algorithm="ES256",  # noqa: S106 (an algorithm)
         software_id=None,
         software_version=None,
     )

@@ -151,14 +151,14 @@ def arrive(handle: str) -> Arrival:
 
 
 def _client_of(visit: Visit, provider: Services) -> Client:
-    request, mode = visit.request, visit.request.response_mode
+    asked = visit.request
     if visit.client_id is None:
         return own_client(provider.settings)
     client = provider.clients.by_row_id(visit.client_id)
     if client is None or not client.is_active:
         raise Failure(errors.SUSPENDED_CLIENT)
-    is_answerable = mode is ResponseMode.OTHER_DEVICE or request.redirect_uri in client.redirect_uris
-    if not is_answerable or not set(request.scopes) <= set(client.scopes):
+    is_answerable = asked.response_mode is ResponseMode.OTHER_DEVICE or asked.redirect_uri in client.redirect_uris
+    if not is_answerable or not set(asked.scopes) <= set(client.scopes):
         raise Failure(errors.FLOW_EXPIRED)
     return client
 
@@ -377,7 +377,7 @@ def account(arrival: Arrival) -> Response:
     assert arrival.standing is not None
     if request.method != "POST":
         return page(arrival, "sso/select_account.html", full_name=profile_of(arrival).full_name)
-    if not _is_same_person(arrival):
+    if not is_same_person(arrival):
         return see_other(request.path)
     response = see_other(arrival.path)
     if web.form_parameters().get("decision") == "continue":
@@ -407,7 +407,7 @@ def ask_consent(arrival: Arrival) -> Response:
     if request.method != "POST":
         return _consent_page(arrival, "sso/consent.html")
     decision = web.form_parameters().get("decision")
-    if not _is_same_person(arrival):
+    if not is_same_person(arrival):
         return see_other(request.path)
     if decision == "deny":
         return _deny(arrival, Event.CONSENT_REFUSED)
@@ -423,12 +423,13 @@ def show_notice(arrival: Arrival) -> Response:
     if request.method != "POST":
         legal_basis = arrival.client.legal_basis(web.current_language())
         return _consent_page(arrival, "sso/notice.html", legal_basis=legal_basis)
-    if not _is_same_person(arrival):
+    if not is_same_person(arrival):
         return see_other(request.path)
     return _agree(arrival)
 
 
-def _is_same_person(arrival: Arrival) -> bool:
+def is_same_person(arrival: Arrival) -> bool:
+    """Tell whether the form posted stood on a page that was shown to who is signed in now."""
     given = web.form_parameters().get("shown_to", "")
     return hmac.compare_digest(given.encode(), arrival.shown_to.encode())
 

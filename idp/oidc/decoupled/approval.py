@@ -45,7 +45,8 @@ def approve(visit: Visit, code: Mapping[str, object], *, provider: Services) -> 
     if state["is_approved"] or state["is_denied"]:
         return None if state["is_approved"] and state["is_ours"] else errors.REQUEST_ANSWERED
     # Open still: its time is over, or the session ended between two statements.
-    return errors.REQUEST_EXPIRED if as_instant(state["expires_at"]) <= as_instant(state["now"]) else errors.FLOW_FINISHED
+    is_over = as_instant(state["expires_at"]) <= as_instant(state["now"])
+    return errors.REQUEST_EXPIRED if is_over else errors.FLOW_FINISHED
 
 
 def deny(visit: Visit, *, citizen_id: UUID | None, session_id: UUID | None) -> Entry | None:
@@ -65,9 +66,7 @@ def deny(visit: Visit, *, citizen_id: UUID | None, session_id: UUID | None) -> E
         .returning(DecoupledRequest.client_id)
     ).scalar_one_or_none()
     if denied is not None:
-        record(
-            db.session, Event.DECOUPLED_DENIED, citizen_id=citizen_id, client_id=denied, session_id=session_id
-        )
+        record(db.session, Event.DECOUPLED_DENIED, citizen_id=citizen_id, client_id=denied, session_id=session_id)
         db.session.commit()
         return None
     approved = db.session.scalar(sa.select(DecoupledRequest.approved_at).where(DecoupledRequest.digest == key))

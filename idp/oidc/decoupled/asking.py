@@ -19,12 +19,14 @@ from idp.sso.services import Services
 
 ASKS_A_MINUTE = 600
 COMMON_CHECKS: tuple[Callable[[Draft], None], ...] = (
+    checks.the_way_it_came_is_allowed,
     checks.values_are_short,
     checks.scopes_are_registered,
     checks.max_age_is_seconds,
     checks.claims_are_readable,
     checks.level_is_chosen,
     checks.hint_is_ours,
+    checks.resource_is_registered,
 )
 
 
@@ -41,10 +43,12 @@ def authenticate(form: Parameters, grant_type: GrantType, *, caller: Caller, pro
     return client
 
 
-def draft(form: Parameters, client: Client, names: Collection[str], *, provider: Services) -> Draft:
-    """Return the draft of a request from those parameters of the form that have a meaning here, checked.
+def draft(
+    form: Parameters, client: Client, names: Collection[str], *, is_signed: bool = False, provider: Services
+) -> Draft:
+    """Return the draft of a request from those parameters that have a meaning here, checked. Raises ProtocolFailure.
 
-    Raises ProtocolFailure.
+    `is_signed` says that `form` is what stood in a request object.
     """
     for name, entry in (
         ("request", errors.REQUEST_OBJECT_UNSUPPORTED),
@@ -53,10 +57,9 @@ def draft(form: Parameters, client: Client, names: Collection[str], *, provider:
         # Ignoring one would be unsafe: it may say less than the parameters beside it.
         if name in form:
             raise ProtocolFailure(entry)
-    parameters = Parameters(
-        {"client_id": client.client_id, **{name: form[name] for name in names if name in form}}, frozenset()
-    )
-    made = Draft(parameters, provider.clients, provider.signing_keys, provider.settings.issuer, found_client=client)
+    parameters = Parameters({name: form[name] for name in names if name in form}, frozenset())
+    # The client brought it itself and has proven who it is: that is all that pushing a request proves.
+    made = Draft(parameters, provider, found_client=client, is_pushed=True, is_signed=is_signed)
     for check in COMMON_CHECKS:
         check(made)
     return made

@@ -23,7 +23,7 @@ from idp.core import errors
 from idp.core.database import db
 from idp.core.errors import ProtocolFailure
 from idp.core.parameters import Parameters
-from idp.oidc import checks
+from idp.oidc import checks, request_objects
 from idp.oidc.caller import Caller
 from idp.oidc.checks import Draft
 from idp.oidc.decoupled import asking, pending
@@ -37,6 +37,8 @@ LONGEST_MESSAGE = 20
 MOST_OPEN_FOR_ONE_CLIENT = 3
 MOST_OPEN = 5
 _PARAMETERS = ("scope", "acr_values", "claims", "login_hint", "id_token_hint", "resource")
+# Never beside a signed request, where they would be unsigned (CIBA Core 1.0, 7.1.1).
+_OWN = frozenset({*_PARAMETERS, "binding_message", "requested_expiry"})
 _EXPIRY = re.compile(r"[1-9][0-9]{0,8}")
 _NOBODY = UUID(int=0)
 
@@ -44,8 +46,13 @@ _NOBODY = UUID(int=0)
 def answer(form: Parameters, *, caller: Caller, provider: Services) -> dict[str, Any]:
     """Return the authentication request acknowledgement (CIBA Core 1.0, 7.3). Raises ProtocolFailure."""
     client = asking.authenticate(form, GrantType.CIBA, caller=caller, provider=provider)
+    is_signed = "request" in form
+    if is_signed:
+        if not _OWN.isdisjoint(form):
+            raise ProtocolFailure(errors.REQUEST_OBJECT_INVALID)
+        form = request_objects.read(form["request"], form, client, is_backchannel=True, provider=provider)
     _refuse_unsupported(form)
-    draft = asking.draft(form, client, _PARAMETERS, provider=provider)
+    draft = asking.draft(form, client, _PARAMETERS, is_signed=is_signed, provider=provider)
     message = _message(form.get("binding_message", ""))
     lifetime = _lifetime(form.get("requested_expiry"))
     citizen_id = _find(_hint(form, draft), client, provider)
@@ -99,7 +106,7 @@ def _lifetime(requested: str | None) -> int:
 
 
 def _hint(form: Parameters, draft: Draft) -> str:
-    """Return the one hint there must be (CIBA Core 1.0, 7.1): a number, a `sub`, or the `sub` of an ID token of ours."""
+    """Return the one hint there must be: a number, a `sub`, or the `sub` of an ID token of ours (CIBA, 7.1)."""
     demands_sub = "sub" in draft.requested_claims.get("id_token", {}) and draft.hinted_sub is not None
     if ("login_hint" in form) == ("id_token_hint" in form) or (demands_sub and "login_hint" in form):
         raise ProtocolFailure(errors.HINTS_NOT_ONE)

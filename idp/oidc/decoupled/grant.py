@@ -4,13 +4,14 @@ from typing import Any, ClassVar
 
 from authlib.oauth2.rfc6749.grants import BaseGrant, TokenEndpointMixin
 
+from idp.agencies.clients import Client
 from idp.agencies.metadata import GrantType
 from idp.core import errors
 from idp.core.errors import Entry, ProtocolFailure
 from idp.core.ids import digest
 from idp.oidc import codes, issue
 from idp.oidc.decoupled import approval, pending
-from idp.oidc.decoupled.models import POLL, Kind
+from idp.oidc.decoupled.models import POLL, READ_CODE, Kind
 from idp.oidc.issue import Granted
 from idp.oidc.token_request import AuthenticatedClient, TokenRequest
 
@@ -45,15 +46,28 @@ class _DecoupledGrant(BaseGrant, TokenEndpointMixin):  # type: ignore[misc]
         state = request.provider.hot_path.apply(POLL, values)
         if state is None:
             raise ProtocolFailure(self.REFUSED)
-        if state["is_denied"]:
+        if state["denied_at"] is not None:
             raise ProtocolFailure(errors.POLL_DENIED)
-        if state["is_approved"]:
+        if state["approved_at"] is not None:
             # However soon it comes: what is asked for is there.
-            code = approval.code_digest(key, keyring=request.provider.keyring)
-            return codes.spend(code, client.client, request, redirect_uri="", challenge="")
+            return self._spend(key, client.client, request, is_over=bool(state["is_over"]))
         if state["is_over"]:
             raise ProtocolFailure(errors.POLL_EXPIRED)
         raise ProtocolFailure(errors.POLL_TOO_SOON if state["is_hasty"] else errors.POLL_PENDING)
+
+    def _spend(self, key: bytes, client: Client, request: TokenRequest, *, is_over: bool) -> Granted:
+        """Redeem the code that the approval wrote, as any code is, and say what a client can do when it is no good."""
+        code = approval.code_digest(key, keyring=request.provider.keyring)
+        try:
+            return codes.spend(code, client, request, redirect_uri="", challenge="")
+        except ProtocolFailure as failure:
+            if failure.entry is not errors.CODE_REFUSED:
+                raise
+            found = request.provider.hot_path.one(READ_CODE, {"digest": code})
+            if found is None or found["is_used"]:
+                raise ProtocolFailure(self.REFUSED) from None
+            # Never used: its time is over, or the citizen has signed out of the session that approved it.
+            raise ProtocolFailure(errors.POLL_EXPIRED if is_over else errors.POLL_DENIED) from None
 
     def create_token_response(self) -> tuple[int, dict[str, Any], object]:
         """Return the token response."""

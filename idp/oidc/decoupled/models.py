@@ -59,10 +59,11 @@ POLL = Change(
             + CASE WHEN {_IS_HASTY} AND seconds_between_polls < 120 THEN :penalty ELSE 0 END
     WHERE digest = :digest AND client_id = :client_id AND kind = :kind
     """,  # noqa: S608 (constants of this module alone)
+    # Columns, not conditions on them: SQLite 3.40 answers `IS NOT NULL` in RETURNING wrongly.
     returning=(
         "is_hasty",
-        "approved_at IS NOT NULL AS is_approved",
-        "denied_at IS NOT NULL AS is_denied",
+        "approved_at",
+        "denied_at",
         "expires_at <= {now} AS is_over",
     ),
 )
@@ -93,3 +94,5 @@ READ_STATE = Query(
     FROM decoupled_request WHERE digest = :decoupled
     """
 )
+
+READ_CODE = Query("SELECT used_at IS NOT NULL AS is_used FROM authorization_code WHERE digest = :digest")

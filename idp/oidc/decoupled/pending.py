@@ -14,7 +14,7 @@ from idp.citizens.models import insert
 from idp.core.database import database_now, db
 from idp.core.ids import digest, new_secret
 from idp.core.keyring import Keyring, Place
-from idp.oidc.decoupled import codes
+from idp.oidc.decoupled import user_codes
 from idp.oidc.decoupled.models import DecoupledRequest, Kind
 from idp.sso.request import AuthorizationRequest, ResponseMode
 
@@ -56,15 +56,15 @@ def store(
     while True:
         secret = new_secret()
         key = digest(secret)
-        code = codes.new_user_code() if kind is Kind.DEVICE else None
-        visible = codes.display(code) if code is not None else shown
+        code = user_codes.new_user_code() if kind is Kind.DEVICE else None
+        visible = user_codes.display(code) if code is not None else shown
         bound = replace(request, response_mode=ResponseMode.OTHER_DEVICE, decoupled=key.hex())
         values = {
             "digest": key,
             "kind": kind,
             "client_id": client.id,
             "citizen_id": citizen_id,
-            "user_code_digest": codes.index(code, keyring=keyring) if code is not None else None,
+            "user_code_digest": user_codes.index(code, keyring=keyring) if code is not None else None,
             "request": keyring.seal(json.dumps(bound.to_document()), _place("request", key)),
             "shown": keyring.seal(visible, _place("shown", key)),
             "seconds_between_polls": INTERVAL - _TOLERANCE,
@@ -84,7 +84,7 @@ def store(
 
 def by_user_code(code: str, *, keyring: Keyring) -> Pending | None:
     """Return the request with a user code, answered and expired ones included, or None."""
-    return _one(DecoupledRequest.user_code_digest == codes.index(code, keyring=keyring), keyring)
+    return _one(DecoupledRequest.user_code_digest == user_codes.index(code, keyring=keyring), keyring)
 
 
 def by_digest(decoupled: str, *, keyring: Keyring) -> Pending | None:
