@@ -226,9 +226,11 @@ def test_dockerfile_ends_as_a_numeric_user_without_tools() -> None:
     assert not re.search(r"pip install|apt-get|gcc", final)
 
 
-def test_proxy_overwrites_every_header_by_which_a_browser_could_lie() -> None:
-    configuration = (DOCKER / "nginx.conf.template").read_text()
-    for header in ("Host", "Forwarded", "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Real-IP"):
+@pytest.mark.parametrize("file", ["nginx.conf.template", "nginx-mtls.conf.template"])
+def test_proxy_overwrites_every_header_by_which_a_browser_could_lie(file: str) -> None:
+    configuration = (DOCKER / file).read_text()
+    forwarded = ("Host", "Forwarded", "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Real-IP")
+    for header in (*forwarded, "ClientCertificate", "ClientVerified"):
         assert re.search(rf"^    proxy_set_header {header} ", configuration, re.MULTILINE), header
     # A location with one of its own would inherit none of the list above, and an added-to header keeps the lie.
     assert not re.search(r"^        proxy_set_header", configuration, re.MULTILINE)
