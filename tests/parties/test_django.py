@@ -8,6 +8,9 @@ import pytest
 from tests.parties.sandbox import Client, Party, Sandbox
 from tests.parties.walker import Walker
 
+# One worker for all of them: a provider and many portals are started once.
+pytestmark = pytest.mark.xdist_group("parties")
+
 COMMAND = [sys.executable, "-m", "tests.parties.django_portal"]
 
 

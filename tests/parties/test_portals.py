@@ -8,6 +8,9 @@ import pytest
 from tests.parties.sandbox import PARTIES, Client, Party, Sandbox, node
 from tests.parties.walker import Walker
 
+# One worker for all of them: a provider and many portals are started once.
+pytestmark = pytest.mark.xdist_group("parties")
+
 CLIENTS = (
     Client("basic"),
     Client("post", "client_secret_post", members={"id_token_signed_response_alg": "RS256"}),

@@ -8,6 +8,9 @@ import pytest
 from tests.parties.sandbox import PARTIES, Client, Party, Sandbox, node
 from tests.parties.walker import Walker
 
+# One worker for all of them: a provider and many portals are started once.
+pytestmark = pytest.mark.xdist_group("parties")
+
 OFFLINE = "openid name email offline_access"
 REFRESHES = {"grant_types": ["authorization_code", "refresh_token"]}
 SEALED = {
