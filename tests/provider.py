@@ -238,7 +238,7 @@ def walk(browser: Browser, page: Page, person: Person | None = None) -> str:
             page = browser.submit("notice-form")
         elif "portal-answer" in page.forms:
             action, fields = browser.form("portal-answer")
-            return f"{action}?{urlencode(fields, quote_via=quote)}"
+            return f"{action}{'&' if '?' in action else '?'}{urlencode(fields, quote_via=quote)}"
         else:
             raise AssertionError(f"no way on from {page.path}: {page.status} {page.text}")
     raise AssertionError("going in circles")

@@ -28,7 +28,16 @@ from idp.sso.views import SESSION_COOKIE, arrive, enter, failure_page, refusal_p
 log = logging.getLogger("idp.oidc")
 blueprint = Blueprint("oidc", __name__)
 MACHINE_PATHS = frozenset(
-    {"/token", "/par", "/userinfo", "/introspect", "/revoke", "/jwks", "/.well-known/openid-configuration"}
+    {
+        "/token",
+        "/par",
+        "/userinfo",
+        "/introspect",
+        "/revoke",
+        "/jwks",
+        "/.well-known/openid-configuration",
+        "/.well-known/oauth-authorization-server",
+    }
 )
 _token_endpoint = token.TokenEndpoint()
 # What a proof may be signed with, in a challenge (RFC 9449, 7.1).
@@ -259,6 +268,7 @@ def jwks() -> Response:
     return web.published(keys.jwks(), keys.etag)
 
 
+@blueprint.get("/.well-known/oauth-authorization-server")
 @blueprint.get("/.well-known/openid-configuration")
 def configuration() -> Response:
     """Return the provider's metadata."""

@@ -70,7 +70,7 @@ def test_published_keys_are_public_named_and_distinct(provider: Provider) -> Non
     response = provider.http().get("/jwks")
     assert response.mimetype == "application/json"
     keys = response.get_json()["keys"]
-    assert {key["alg"] for key in keys} == {"RS256", "ES256"}
+    assert {key["alg"] for key in keys} == {"RS256", "ES256", "PS256"}
     assert len({key["kid"] for key in keys}) == len(keys)
     for key in keys:
         assert not set(key) & {"d", "p", "q", "dp", "dq", "qi", "k", "oth"}

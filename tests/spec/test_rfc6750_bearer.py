@@ -49,7 +49,6 @@ def test_no_token_is_answered_without_an_error_code(provider: Provider) -> None:
         "Bearer {token},",
         "Bearer\t{token}",
         "Basic eDp5",
-        "DPoP {token}",
         "{token}",
         "Bearer {token}\xff",
         "Bearer \xc4\x91",
