@@ -528,7 +528,7 @@ def from_address(provider: Provider, address: str) -> Browser:
     return browser
 
 
-@pytest.mark.holds("RFC8628-5.1-1")
+@pytest.mark.holds("RFC8628-5.1-1", "RFC6749-10.10-2")
 def test_guessing_codes_ends_after_thirty_from_one_address(provider: Provider, kiosk: Portal) -> None:
     guesser = from_address(provider, "198.51.100.23")
     for _ in range(30):

@@ -229,7 +229,7 @@ def test_a_certificate_stands_in_for_no_other_method(tls: Provider, named: Porta
     assert said(redeem(named, "code", {**passed(OF_ETAX), **basic})) == (401, "invalid_client")
 
 
-@pytest.mark.holds("RFC8705-2-2", "F9")
+@pytest.mark.holds("RFC8705-2-2", "F9", "RFC9700-4.13-1")
 @pytest.mark.parametrize("hop", ["10.20.0.6", "203.0.113.9", "::1", ""])
 def test_the_header_from_anybody_but_the_proxy_is_nothing(
     named: Portal, self_signed: Portal, browser: Browser, person: Person, hop: str
@@ -261,7 +261,7 @@ def test_the_header_is_nothing_where_mutual_tls_is_not_set_up(provider: Provider
 # --- bound tokens
 
 
-@pytest.mark.holds("F9", "RFC8705-3-1", "RFC8705-3.4-1", "RFC8705-7.1-1")
+@pytest.mark.holds("F9", "RFC8705-3-1", "RFC8705-3.4-1", "RFC8705-7.1-1", "RFC9700-2.2.1-1")
 def test_a_bound_token_needs_the_same_certificate(
     tls: Provider, secret: Portal, browser: Browser, person: Person
 ) -> None:

@@ -75,7 +75,18 @@ def read(provider: Provider, token: str, *, audience: str) -> dict[str, Any]:
 # --- RFC 9068 -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.holds("RFC9068-2.1-1", "RFC9068-2.2-1", "RFC9068-3-1", "RFC8707-2-1")
+@pytest.mark.holds(
+    "RFC9068-2.1-1",
+    "RFC9068-2.2-1",
+    "RFC9068-3-1",
+    "RFC8707-2-1",
+    "RFC8707-2.2-2",
+    "RFC8725-3.11-1",
+    "RFC9068-2.2.1-1",
+    "RFC9068-2.2.3-1",
+    "RFC9068-6-1",
+    "RFC9470-6.1-1",
+)
 def test_a_token_for_a_reading_server_is_a_jwt(
     provider: Provider, portal: Portal, server: Portal, browser: Browser, person: Person
 ) -> None:
@@ -91,7 +102,7 @@ def test_a_token_for_a_reading_server_is_a_jwt(
     assert claims["sub"] == sub_for(provider, person, server) != portal.claims(tokens)["sub"]
 
 
-@pytest.mark.holds("RFC9068-4-1", "RFC8707-3-1", "RFC9700-2.3-1")
+@pytest.mark.holds("RFC9068-4-1", "RFC8707-3-1", "RFC9700-2.3-1", "RFC8707-2.2-3")
 def test_a_token_for_a_server_does_not_open_userinfo(
     portal: Portal, server: Portal, asking_server: Portal, browser: Browser, person: Person
 ) -> None:
@@ -105,6 +116,7 @@ def test_a_token_for_a_server_does_not_open_userinfo(
         assert portal.userinfo(again["access_token"]).status_code == 401
 
 
+@pytest.mark.holds("RFC7009-2-1", "RFC9068-4-1")
 def test_a_client_may_have_jwts_for_userinfo(provider: Provider, browser: Browser, person: Person) -> None:
     portal = provider.portal(scope="openid name", access_token_format="jwt")
     tokens = portal.tokens(portal.arrive(browser, person, scope="openid name"))
@@ -117,7 +129,7 @@ def test_a_client_may_have_jwts_for_userinfo(provider: Provider, browser: Browse
     assert portal.userinfo(tokens["access_token"]).status_code == 401
 
 
-@pytest.mark.holds("RFC9068-4-1", "RFC8725-3.11-1")
+@pytest.mark.holds("RFC8725-3.12-1", "RFC9068-4-1", "RFC9068-5-1")
 def test_another_token_of_ours_is_no_access_token(provider: Provider, browser: Browser, person: Person) -> None:
     portal = provider.portal(access_token_format="jwt")
     tokens = portal.tokens(portal.arrive(browser, person))
@@ -130,7 +142,7 @@ def test_another_token_of_ours_is_no_access_token(provider: Provider, browser: B
 # --- RFC 8707 -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.holds("RFC8707-2-2", "RFC8707-2-3")
+@pytest.mark.holds("RFC8707-2-1", "RFC8707-2-2")
 @pytest.mark.parametrize(
     "resource", ["https://api.other.example/", "https://api.thue.example/", "x", "https://api.thue.example/v1#f"]
 )
@@ -138,7 +150,7 @@ def test_a_resource_that_is_not_registered_is_refused(portal: Portal, browser: B
     assert portal.arrive(browser, resource=resource)["error"] == "invalid_target"
 
 
-@pytest.mark.holds("RFC8707-2-2")
+@pytest.mark.holds("RFC8707-2-1")
 def test_one_resource_at_a_time(portal: Portal, server: Portal, asking_server: Portal, browser: Browser) -> None:
     address = portal.address(resource=resource_of(server)) + "&resource=" + resource_of(asking_server)
     page = browser.get(address)
@@ -146,7 +158,7 @@ def test_one_resource_at_a_time(portal: Portal, server: Portal, asking_server: P
     assert "invalid_target" in page.left_for
 
 
-@pytest.mark.holds("RFC8707-2.2-1", "RFC8707-2.2-2")
+@pytest.mark.holds("RFC8707-2.1-1", "RFC8707-2.2-1", "RFC8707-2.2-3")
 def test_a_token_request_may_name_what_was_agreed_and_nothing_else(
     portal: Portal, server: Portal, asking_server: Portal, browser: Browser, person: Person
 ) -> None:
@@ -162,6 +174,7 @@ def test_a_token_request_may_name_what_was_agreed_and_nothing_else(
     assert portal.refresh(tokens["refresh_token"], resource=resource_of(server)).status_code == 200
 
 
+@pytest.mark.holds("RFC8707-2.1-1")
 def test_a_resource_that_was_not_asked_for_cannot_be_had_later(
     portal: Portal, server: Portal, browser: Browser, person: Person
 ) -> None:
@@ -173,7 +186,7 @@ def test_a_resource_that_was_not_asked_for_cannot_be_had_later(
 # --- introspection by the server ----------------------------------------------------------------------------------
 
 
-@pytest.mark.holds("RFC7662-2.2-1", "RFC7662-2.2-2", "RFC7662-4-1")
+@pytest.mark.holds("RFC7662-2.2-1", "RFC7662-2.2-2", "RFC7662-2.2-3", "RFC7662-4-1")
 def test_a_data_provider_sees_as_far_as_its_own_scopes(
     provider: Provider, portal: Portal, server: Portal, asking_server: Portal, browser: Browser, person: Person
 ) -> None:
@@ -200,7 +213,7 @@ def test_a_client_sees_its_refresh_token(portal: Portal, browser: Browser, perso
     assert portal.post("/introspect", token=tokens["refresh_token"]).get_json() == {"active": False}
 
 
-@pytest.mark.holds("RFC9701-4-1", "RFC9701-5-1", "RFC9701-5-2")
+@pytest.mark.holds("FAPI2MS-5.5-1", "RFC8725-3.11-1", "RFC9701-4-1", "RFC9701-5-1", "RFC9701-5-2", "RFC9701-8.1-1")
 @pytest.mark.parametrize("accept", [JWT_TYPE, f"text/html, {JWT_TYPE};q=0.9", JWT_TYPE.upper()])
 def test_the_answer_is_a_jwt_when_asked(
     provider: Provider, portal: Portal, asking_server: Portal, browser: Browser, person: Person, accept: str
@@ -247,7 +260,7 @@ def test_the_answer_is_encrypted_to_a_registered_key(provider: Provider, browser
     assert plain.get_json()["active"] is True
 
 
-@pytest.mark.holds("RFC9068-2.2-1", "RFC9449-6-1", "RFC9449-6.2-1")
+@pytest.mark.holds("RFC9449-6-1", "RFC9449-6.1-1", "RFC9449-6.2-1")
 def test_a_bound_token_says_to_which_key(provider: Provider, server: Portal, browser: Browser, person: Person) -> None:
     portal = keyed(provider, profile="fapi2", scope="openid name", resources=[resource_of(server)])
     asked = {"scope": "openid name", "resource": resource_of(server)}
@@ -262,7 +275,7 @@ def test_a_bound_token_says_to_which_key(provider: Provider, server: Portal, bro
 # --- answers that only their reader can read ----------------------------------------------------------------------
 
 
-@pytest.mark.holds("OIDCC-5.3.2-1", "B22", "OIDCC-5.3.2-2")
+@pytest.mark.holds("B22", "OIDCC-5.3-5")
 @pytest.mark.parametrize("algorithm", ["ES256", "RS256", "PS256"])
 def test_userinfo_is_signed_when_registered(
     provider: Provider, browser: Browser, person: Person, algorithm: str
@@ -278,7 +291,7 @@ def test_userinfo_is_signed_when_registered(
         assert (claims["sub"], claims["name"]) == (portal.claims(tokens)["sub"], person.full_name)
 
 
-@pytest.mark.holds("OIDCC-10.2-1", "OIDCC-10.2-2")
+@pytest.mark.holds("OIDCC-2-7", "OIDCC-5.3-5", "OIDCC-10-3")
 @pytest.mark.parametrize("alg", ["RSA-OAEP-256", "ECDH-ES"])
 def test_id_token_and_userinfo_are_encrypted_when_registered(
     provider: Provider, browser: Browser, person: Person, alg: str

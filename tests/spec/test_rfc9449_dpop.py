@@ -96,7 +96,7 @@ def said(response: TestResponse) -> tuple[int, str]:
 # --- at the token endpoint
 
 
-@pytest.mark.holds("F7", "RFC9449-4.3-1", "RFC9449-4.3-2", "RFC9449-5-1", "RFC9449-7.1-1")
+@pytest.mark.holds("F7", "RFC9449-4.3-1", "RFC9449-4.3-2", "RFC9449-5-1", "RFC9449-7.1-1", "RFC9700-2.2.1-1")
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("scheme", ["DPoP", "dpop", "DPOP"])
 def test_a_token_is_bound_to_the_key_of_the_proof(
@@ -136,7 +136,7 @@ def test_a_client_that_must_bind_its_tokens_gets_none_without_a_proof(
     assert redeem(portal, code, token_proof(portal, key)).status_code == 200
 
 
-@pytest.mark.holds("F8", "RFC9449-8-1", "RFC9449-8.2-1", "RFC9449-4.3-5")
+@pytest.mark.holds("F8", "RFC9449-8-1", "RFC9449-8.2-1", "RFC9449-4.3-5", "FAPI2SP-5.3.2.1-10")
 def test_a_nonce_is_asked_for_and_the_same_code_works_with_it(
     portal: Portal, browser: Browser, person: Person, key: ProofKey
 ) -> None:
@@ -408,7 +408,7 @@ def code_of(portal: Portal, browser: Browser, person: Person, pushed: TestRespon
     return Answer(walk(browser, browser.get("/authorize?" + urlencode(asked)), person))["code"]
 
 
-@pytest.mark.holds("F8", "RFC9449-10-1")
+@pytest.mark.holds("F8", "RFC9449-10-1", "FAPI2SP-5.3.2.2-9")
 def test_dpop_jkt_binds_the_code(free: Portal, browser: Browser, person: Person, key: ProofKey) -> None:
     for proofs, status in (([], 400), ([token_proof(free, ProofKey())], 400), ([token_proof(free, key)], 200)):
         code = free.arrive(browser, person, dpop_jkt=key.thumbprint)["code"]
@@ -418,7 +418,7 @@ def test_dpop_jkt_binds_the_code(free: Portal, browser: Browser, person: Person,
             assert answer.get_json()["error"] in ("invalid_grant", "invalid_dpop_proof")
 
 
-@pytest.mark.holds("F8", "RFC9449-10-1", "RFC9449-10.1-1")
+@pytest.mark.holds("F8", "RFC9449-10-1", "RFC9449-10.1-1", "FAPI2SP-5.3.2.2-9")
 @pytest.mark.parametrize("way", ["parameter", "proof", "both"])
 def test_a_pushed_request_binds_the_code(
     free: Portal, browser: Browser, person: Person, key: ProofKey, way: str
