@@ -24,6 +24,7 @@ from idp.oidc import views as oidc_views
 from idp.oidc.decoupled import views as decoupled_views
 from idp.oidc.logout import backchannel
 from idp.oidc.logout import views as logout_views
+from idp.oidc.registration import views as registration_views
 from idp.ops import views as ops_views
 from idp.sso import views as sso_views
 from idp.sso.services import Services
@@ -68,13 +69,17 @@ def create_app(chosen: Settings | None = None) -> Flask:
     web.install(
         app,
         chosen,
-        machine_paths=oidc_views.MACHINE_PATHS | decoupled_views.MACHINE_PATHS | ops_views.PATHS,
+        machine_paths=oidc_views.MACHINE_PATHS
+        | decoupled_views.MACHINE_PATHS
+        | registration_views.MACHINE_PATHS
+        | ops_views.PATHS,
         machine_error=oidc_views.machine_error,
     )
     for blueprint in (
         oidc_views.blueprint,
         decoupled_views.blueprint,
         logout_views.blueprint,
+        registration_views.blueprint,
         sso_views.blueprint,
         ops_views.blueprint,
     ):

@@ -1,10 +1,11 @@
 """Applying client documents: all of them or none, each change with its event in the same transaction."""
 
+import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
@@ -64,13 +65,13 @@ def apply(documents: Sequence[ClientDocument], *, is_sandbox: bool, is_trial: bo
 
     def apply_all() -> tuple[Applied, ...]:
         _refuse_twins(documents)
-        run = _Run(is_sandbox=is_sandbox)
+        run = Run(is_sandbox=is_sandbox)
         applied = tuple(run.apply(document) for document in documents)
         if run.problems:
             raise DocumentRefused(run.problems)
         return applied
 
-    return _in_one_transaction(apply_all, keeps=not is_trial)
+    return in_one_transaction(apply_all, keeps=not is_trial)
 
 
 def suspend(client_id: str) -> bool:
@@ -94,14 +95,14 @@ def renew_secret(client_id: str) -> str:
         if client.document["auth_method"] not in SECRET_METHODS:
             raise ClientWithoutSecret(client_id)
         now = clock.now()
-        live = _live_secrets(client, now)
+        live = live_secrets(client, now)
         for secret in live[1:]:
             secret.ended_at = now
         if live:
             live[0].expires_at = min(live[0].expires_at or now + OVERLAP, now + OVERLAP)
         return _issue(client, new_secret(), now)
 
-    return _in_one_transaction(renew)
+    return in_one_transaction(renew)
 
 
 def all_clients() -> tuple[tuple[Client, Agency], ...]:
@@ -112,15 +113,21 @@ def all_clients() -> tuple[tuple[Client, Agency], ...]:
     return rows
 
 
-class _Run:
-    """One transaction over several documents."""
+class Run:
+    """One transaction over several documents, opened and committed by whoever makes it.
 
-    def __init__(self, *, is_sandbox: bool) -> None:
+    `is_by_client` when the documents come from clients that register themselves: these neither name their agency nor
+    change the sector that decides about `sub`, and may be called as others are.
+    """
+
+    def __init__(self, *, is_sandbox: bool, is_by_client: bool = False) -> None:
         self.problems: list[str] = []
         self._is_sandbox = is_sandbox
+        self._is_by_client = is_by_client
         self._now = clock.now()
 
     def apply(self, document: ClientDocument) -> Applied:
+        """Create or update the client of one document; problems are gathered in `problems`."""
         before = len(self.problems)
         client = self._find(document)
         agency = self._agency(document)
@@ -141,6 +148,8 @@ class _Run:
         found = db.session.scalar(sa.select(Client).where(Client.client_id == document.client_id).with_for_update())
         if found is None and not self._is_sandbox:
             self._refuse(document, "client_id", "names no client; drop it to register a new one, its id is made here")
+        if found is not None and found.state == ClientState.REMOVED:
+            self._refuse(document, "client_id", "names a client that removed itself; register a new one")
         return found
 
     def _agency(self, document: ClientDocument) -> Agency | None:
@@ -164,19 +173,16 @@ class _Run:
         metadata = document.metadata
         if client is not None and client.agency_id != agency.id:
             self._refuse(document, "agency", "the client belongs to another agency; register a new client instead")
-        others = db.session.execute(
-            sa.select(Client.id, Client.client_id, Client.agency_id, Client.document).where(
-                Client.id != client.id if client is not None else sa.true()
-            )
-        ).all()
-        if any(row.document["sector"] == metadata.sector and row.agency_id != agency.id for row in others):
+        if db.session.scalar(_with(client, "sector", metadata.sector).where(Client.agency_id != agency.id).limit(1)):
             # Sharing a sector shares the subject: two agencies could put their files about one person together.
             self._refuse(document, "sector_identifier", "is used by another agency; name a host of this agency")
-        if client is None and document.client_id is None:
-            for row in others:
-                if row.agency_id == agency.id and row.document["names"] == dict(metadata.names):
-                    self._refuse(document, "client_id", f"is needed to change {row.client_id}, which has this name")
-        if client is not None and not self._is_sandbox and client.document["sector"] != metadata.sector:
+        if client is None and document.client_id is None and not self._is_by_client:
+            for twin in db.session.scalars(
+                _with(None, "names", dict(metadata.names)).where(Client.agency_id == agency.id)
+            ):
+                self._refuse(document, "client_id", f"is needed to change {twin}, which has this name")
+        may_move = self._is_sandbox and not self._is_by_client
+        if client is not None and not may_move and client.document["sector"] != metadata.sector:
             self._refuse(document, "sector_identifier", "cannot change: every citizen would become a stranger")
 
     def _create(self, document: ClientDocument, agency: Agency) -> Applied:
@@ -211,7 +217,7 @@ class _Run:
         return self._applied(client, agency, Outcome.UPDATED, secret)
 
     def _rename(self, document: ClientDocument, agency: Agency) -> bool:
-        if not document.agency_names or agency.names == document.agency_names:
+        if self._is_by_client or not document.agency_names or agency.names == document.agency_names:
             return False
         agency.names = dict(document.agency_names)
         return True
@@ -232,7 +238,7 @@ class _Run:
 
     def _settle_secret(self, document: ClientDocument, client: Client) -> tuple[str | None, bool]:
         """Bring the secrets in line with the document; return the secret made, and whether anything changed."""
-        live = _live_secrets(client, self._now)
+        live = live_secrets(client, self._now)
         if document.metadata.auth_method not in SECRET_METHODS:
             for secret in live:
                 secret.ended_at = self._now
@@ -275,6 +281,18 @@ def _refuse_twins(documents: Iterable[ClientDocument]) -> None:
         raise DocumentRefused(problems)
 
 
+def _with(but: Client | None, member: str, value: Any) -> sa.Select[tuple[str]]:
+    """Select the client_id of every client but one whose stored document has `member` with just this value.
+
+    Documents are kept as text with sorted members and no blanks, so that the database finds it without reading each.
+    """
+    stored = f'"{member}":{json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)}'
+    found = sa.select(Client.client_id).where(
+        sa.type_coerce(Client.document, sa.Text).contains(stored, autoescape=True)
+    )
+    return found if but is None else found.where(Client.id != but.id)
+
+
 def _set_state(client_id: str, state: ClientState) -> bool:
     def set_state() -> bool:
         client = _client(client_id)
@@ -285,18 +303,18 @@ def _set_state(client_id: str, state: ClientState) -> bool:
         record(db.session, Event.CLIENT_SUSPENDED, client_id=client.id, outcome=state)
         return True
 
-    return _in_one_transaction(set_state)
+    return in_one_transaction(set_state)
 
 
 def _client(client_id: str) -> Client:
     client = db.session.scalar(sa.select(Client).where(Client.client_id == client_id).with_for_update())
-    if client is None:
+    if client is None or client.state == ClientState.REMOVED:
         raise UnknownClient(client_id)
     return client
 
 
-def _live_secrets(client: Client, now: datetime) -> list[ClientSecret]:
-    """Return the secrets that work now, the newest first."""
+def live_secrets(client: Client, now: datetime) -> list[ClientSecret]:
+    """Return the secrets of a client that work now, the newest first."""
     statement = sa.select(ClientSecret).where(
         ClientSecret.client_id == client.id,
         ClientSecret.ended_at.is_(None),
@@ -313,7 +331,8 @@ def _issue(client: Client, secret: str, now: datetime) -> str:
     return secret
 
 
-def _in_one_transaction(act: Callable[[], T], *, keeps: bool = True) -> T:
+def in_one_transaction(act: Callable[[], T], *, keeps: bool = True) -> T:
+    """Return what `act` returns, with all it did committed, or nothing done when it raises; tried twice at most."""
     for is_last_try in (False, True):
         try:
             result = act()

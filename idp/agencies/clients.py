@@ -42,6 +42,8 @@ class Client(ClientMetadata):
     agency_slug: str
     agency_names: Mapping[str, str]
     secrets: tuple[LiveSecret, ...]
+    # The digest of the logo we keep, in hex; None without one.
+    logo: str | None = None
 
     def name(self, language: str) -> str:
         """Return the client's name in `language`, or in Vietnamese."""
@@ -59,6 +61,14 @@ class Client(ClientMetadata):
     def legal_basis(self, language: str) -> str | None:
         """Return the law that `basis` legal stands on, None with basis consent."""
         return _in(self.legal_bases, language) if self.legal_bases else None
+
+    def policy_uri(self, language: str) -> str | None:
+        """Return the agency's privacy notice, in `language` when there is one so."""
+        return _any_in(self.policy_uris, language)
+
+    def tos_uri(self, language: str) -> str | None:
+        """Return the terms of use, in `language` when there are some so."""
+        return _any_in(self.tos_uris, language)
 
     def is_bound_by(self, rule: Rule) -> bool:
         """Tell whether `rule` binds the client today: its profile asks for it and no exemption lasts."""
@@ -182,6 +192,7 @@ def client_of(row: Row) -> Client:
         agency_slug=row["agency_slug"],
         agency_names=json.loads(row["agency_names"]),
         secrets=secrets,
+        logo=None if row["logo"] is None else bytes(row["logo"]).hex(),
         **ClientMetadata.fields_of(document),
     )
 
@@ -193,6 +204,10 @@ def spend(hot_path: HotPath, client: Client, jti: str, expires_at: datetime) -> 
     """
     parameters = {"client": client.id, "digest": digest(jti), "expires_at": expires_at}
     return hot_path.apply(SPEND_ASSERTION, parameters) is not None
+
+
+def _any_in(texts: Mapping[str, str], language: str) -> str | None:
+    return texts.get(language) or texts.get(REQUIRED_LANGUAGE) or next(iter(texts.values()), None)
 
 
 def _in(texts: Mapping[str, str], language: str) -> str:

@@ -12,10 +12,14 @@ from idp.core.database import Change, Instant, Json, Model, Query
 
 
 class ClientState(StrEnum):
-    """Whether a client may be used. Suspending keeps the registration, its history and its subjects."""
+    """Whether a client may be used. Suspending keeps the registration, its history and its subjects.
+
+    A client that removed itself is never used again, and its row stays: its subjects must not become another's.
+    """
 
     ACTIVE = "active"
     SUSPENDED = "suspended"
+    REMOVED = "removed"
 
 
 class Agency(Model):
@@ -99,8 +103,9 @@ class ClientRegistration(Model):
     __tablename__ = "client_registration"
 
     client_id: Mapped[UUID] = mapped_column(sa.ForeignKey("client.id"), primary_key=True)
-    token_digest: Mapped[bytes] = mapped_column(sa.LargeBinary(32))
+    token_digest: Mapped[bytes] = mapped_column(sa.LargeBinary(32), unique=True)
     initial_access_token_id: Mapped[UUID | None] = mapped_column(sa.Uuid)
+    scopes: Mapped[str] = mapped_column(sa.Text, doc="The most it may ask for, as its initial access token said")
     created_at: Mapped[datetime] = mapped_column(Instant)
 
 
@@ -133,12 +138,16 @@ _READ_CLIENT = f"""
         (SELECT s.digest FROM client_secret s WHERE {_LIVE} ORDER BY s.id DESC LIMIT 1) AS digest,
         (SELECT s.expires_at FROM client_secret s WHERE {_LIVE} ORDER BY s.id DESC LIMIT 1) AS digest_expires_at,
         (SELECT s.digest FROM client_secret s WHERE {_LIVE} ORDER BY s.id DESC LIMIT 1 OFFSET 1) AS older,
-        (SELECT s.expires_at FROM client_secret s WHERE {_LIVE} ORDER BY s.id DESC LIMIT 1 OFFSET 1) AS older_expires_at
+        (SELECT s.expires_at FROM client_secret s WHERE {_LIVE} ORDER BY s.id DESC LIMIT 1 OFFSET 1)
+            AS older_expires_at,
+        (SELECT l.digest FROM client_logo l WHERE l.client_id = c.id) AS logo
     FROM client c JOIN agency a ON a.id = c.agency_id
     WHERE """  # noqa: S608 (constants of this module only)
 READ_CLIENT = Query(_READ_CLIENT + "c.client_id = :client_id")
 FIND_RESOURCE = Query("SELECT client_id FROM resource_identifier WHERE identifier = :identifier")
 READ_CLIENT_BY_ROW = Query(_READ_CLIENT + "c.id = :id")
+
+READ_LOGO = Query("SELECT digest, media_type, content FROM client_logo WHERE client_id = :client")
 
 SPEND_ASSERTION = Change(
     first="""

@@ -16,6 +16,11 @@ class Event(StrEnum):
     TOTP_REFUSED = "citizens:totp:refused"
     CREDENTIAL_DISABLED = "citizens:credential:disabled"
     CLIENT_APPLIED = "agencies:client:applied"
+    CLIENT_REGISTERED = "agencies:client:registered"
+    CLIENT_REMOVED = "agencies:client:removed"
+    CLIENT_INVITED = "agencies:invitation:issued"
+    INVITATION_REVOKED = "agencies:invitation:revoked"
+    REGISTRATION_REFUSED = "agencies:registration:refused"
     CLIENT_SUSPENDED = "agencies:client:suspended"
     SECRET_ISSUED = "agencies:secret:issued"  # noqa: S105
     SESSION_OPENED = "sso:session:opened"

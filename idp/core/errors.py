@@ -85,7 +85,9 @@ def _request(code: str, error: str, description: str, status: int = 400) -> Entr
 DUPLICATE_PARAMETER = _request("PR-101", "invalid_request", "A parameter is given more than once")
 RESPONSE_TYPE_MISSING = _request("PR-102", "invalid_request", "response_type is missing")
 RESPONSE_TYPE_UNSUPPORTED = _request("PR-103", "unsupported_response_type", "Only response_type=code is supported")
-RESPONSE_MODE_UNSUPPORTED = _request("PR-104", "invalid_request", "response_mode must be query, form_post, jwt, query.jwt or form_post.jwt")
+RESPONSE_MODE_UNSUPPORTED = _request(
+    "PR-104", "invalid_request", "response_mode must be query, form_post, jwt, query.jwt or form_post.jwt"
+)
 SCOPE_WITHOUT_OPENID = _request("PR-105", "invalid_scope", "scope must contain openid")
 SCOPE_NOT_GRANTED = _request("PR-106", "invalid_scope", "A scope is not registered for this client")
 PROMPT_INVALID = _request("PR-107", "invalid_request", "prompt is unknown, or combines none with other values")
@@ -96,7 +98,9 @@ CHALLENGE_INVALID = _request(
     "PR-111", "invalid_request", "code_challenge must be an S256 challenge: 43 base64url signs"
 )
 REQUEST_OBJECT_UNSUPPORTED = _request("PR-112", "request_not_supported", "The client has no key for request objects")
-REQUEST_URI_UNSUPPORTED = _request("PR-113", "request_uri_not_supported", "Only the request_uri of a pushed request works")
+REQUEST_URI_UNSUPPORTED = _request(
+    "PR-113", "request_uri_not_supported", "Only the request_uri of a pushed request works"
+)
 HINT_INVALID = _request("PR-114", "invalid_request", "id_token_hint is not an ID token issued here for this client")
 PARAMETER_TOO_LONG = _request("PR-115", "invalid_request", "A parameter is longer than allowed")
 REGISTRATION_UNSUPPORTED = _request("PR-116", "registration_not_supported", "registration is not supported")
@@ -191,3 +195,19 @@ CLIENT_KEY_MISSING = _request(
 )
 TOKEN_OF_ANOTHER = _request("PR-226", "unauthorized_client", "The token was issued to another client")
 CLIENT_THROTTLED = Entry("PR-224", 429, "invalid_client", "Too many failed client authentications; wait a minute")
+
+# --- client registration (RFC 7591, 3.2.2; RFC 7592) ---
+REGISTRATION_MALFORMED = _request(
+    "PR-401", "invalid_client_metadata", "The body must be one JSON object with distinct members"
+)
+METADATA_REFUSED = _request("PR-402", "invalid_client_metadata", "The metadata cannot be registered")
+REDIRECT_URIS_REFUSED = _request("PR-403", "invalid_redirect_uri", "A redirect URI cannot be registered")
+SOFTWARE_STATEMENT_REFUSED = _request(
+    "PR-404", "unapproved_software_statement", "Software statements are not accepted; send plain members"
+)
+INITIAL_TOKEN_REFUSED = _request(
+    "PR-405", "invalid_token", "The initial access token is missing, unknown, used up, expired or revoked", 401
+)
+REGISTRATION_TOKEN_REFUSED = _request(
+    "PR-406", "invalid_token", "The registration access token is missing or not this client's", 401
+)

@@ -298,6 +298,12 @@ def published(body: bytes, etag: str) -> Response:
     return Response(body, mimetype="application/json", headers=headers)
 
 
+def picture(content: bytes, media_type: str) -> Response:
+    """Return a picture whose address changes with it: for everybody, kept for good (RFC 8246)."""
+    g.is_public = True
+    return Response(content, mimetype=media_type, headers={"Cache-Control": "public, max-age=31536000, immutable"})
+
+
 # --- installation -----------------------------------------------------------------------------------------------
 
 
@@ -311,7 +317,8 @@ def install(
 ) -> None:
     """Put the edge on `app`: checks before, headers after, pages for failures.
 
-    `machine_paths` are answered to programs: their failures go to `machine_error`, which makes JSON of them.
+    `machine_paths` are answered to programs: their failures go to `machine_error`, which makes JSON of them. One that
+    ends with a slash stands for all below it.
     """
     app.request_class = _Request
     app.config[_DEFAULT_LANGUAGE] = settings.default_language
@@ -402,11 +409,14 @@ def _install_headers(app: Flask, settings: Settings) -> None:
 
 
 def _install_failures(app: Flask, machine_paths: frozenset[str], machine_error: Callable[[Entry], Response]) -> None:
+    machine_folders = tuple(path for path in machine_paths if path.endswith("/"))
+
     def answer(entry: Entry, *, retry_after: int | None = None) -> Response:
         # What a half-made page set must not leak onto the error page.
         g.form_action = g.frame_sources = None
         g.with_script = False
-        response = machine_error(entry) if request.path in machine_paths else error_page(entry, reference=reference())
+        is_for_program = request.path in machine_paths or request.path.startswith(machine_folders)
+        response = machine_error(entry) if is_for_program else error_page(entry, reference=reference())
         if retry_after is not None or entry is errors.BUSY:
             response.headers["Retry-After"] = str(retry_after or 5)
         return response

@@ -6,7 +6,7 @@ from idp.agencies.metadata import GrantType
 from idp.core.i18n import LANGUAGES
 from idp.core.levels import ACR_VALUES
 from idp.core.scopes import PERSON_CLAIMS, SCOPES, SIGN_IN_CLAIMS
-from idp.core.settings import Settings
+from idp.core.settings import Registers, Settings
 from idp.keys import proof
 from idp.keys.encryption import CONTENT_ALGORITHMS, KEY_ALGORITHMS
 from idp.keys.jose import CLIENT_ALGORITHMS, SIGNING_ALGORITHMS
@@ -79,6 +79,8 @@ def document(settings: Settings) -> dict[str, Any]:
             for name, address in found.items()
             if name.endswith("_endpoint") and name not in _FOR_BROWSERS
         }
+    if settings.registers_clients is not Registers.OFF:
+        found["registration_endpoint"] = f"{issuer}/register"
     return found
 
 

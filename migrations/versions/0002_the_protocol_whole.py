@@ -159,9 +159,11 @@ def upgrade() -> None:
         sa.Column("client_id", sa.Uuid(), nullable=False),
         sa.Column("token_digest", _DIGEST, nullable=False),
         sa.Column("initial_access_token_id", sa.Uuid(), nullable=True),
+        sa.Column("scopes", sa.Text(), nullable=False),
         sa.Column("created_at", _TIME, nullable=False),
         sa.ForeignKeyConstraint(["client_id"], ["client.id"], name=op.f("fk_client_registration_client_id_client")),
         sa.PrimaryKeyConstraint("client_id", name=op.f("pk_client_registration")),
+        sa.UniqueConstraint("token_digest", name=op.f("uq_client_registration_token_digest")),
     )
     op.create_table(
         "client_logo",
