@@ -69,7 +69,7 @@ def test_members_nobody_asked_for_are_tolerated() -> None:
         {"b64": False},
     ],
     # Keys are new in each process of a run, and names must not be.
-    ids=lambda header: "-".join(header),
+    ids="-".join,
 )
 @pytest.mark.holds(
     "RFC8725-3.1-1", "RFC8725-3.6-1", "RFC8725-3.10-1", "RFC9449-4.3-1", "RFC9449-4.3-2", "RFC9449-11.6-1"
