@@ -1,11 +1,15 @@
 """What is not offered is neither advertised nor half there (the refused rows of docs/specifications.md)."""
 
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
+from joserfc import jwe
+from joserfc.jwk import ECKey
 
 from tests.browser import Browser
-from tests.provider import Person, Portal, Provider
+from tests.keyed import keyed
+from tests.provider import Answer, Person, Portal, Provider
 
 
 @pytest.fixture(scope="module")
@@ -81,3 +85,25 @@ def test_other_response_modes_are_refused_in_the_query(
     answer = portal.arrive(browser, person, response_mode=mode)
     assert answer["error"] == "invalid_request"
     assert "#" not in answer.location
+
+
+@pytest.mark.holds("RFC9101-6.1-1")
+def test_encrypted_request_objects_are_refused(provider: Provider, published: dict[str, Any]) -> None:
+    assert not [name for name in published if name.startswith("request_object_encryption")]
+    keys = keyed(provider)
+    inside = keys.request_object()
+    sealing = ECKey.generate_key("P-256")
+    sealed = jwe.encrypt_compact({"alg": "ECDH-ES", "enc": "A256GCM", "cty": "JWT"}, inside, sealing)
+    response = keys.send("/par", {"request": sealed})
+    assert (response.status_code, response.get_json()["error"]) == (400, "invalid_request_object")
+
+
+@pytest.mark.holds("OIDCC-6.1-2", "RFC9101-5-1")
+def test_a_request_object_and_an_address_for_one_are_refused_together(provider: Provider, browser: Browser) -> None:
+    keys = keyed(provider)
+    address = "/authorize?" + urlencode({"client_id": keys.client_id, "request": keys.request_object()})
+    page = browser.get(f"{address}&request_uri=https%3A%2F%2Fevil.example%2Fr")
+    assert page.left_for is None or Answer(page.left_for)["error"] in ("invalid_request", "request_uri_not_supported")
+    # The client's name is needed outside too.
+    bare = browser.get("/authorize", query_string={"request": keys.request_object()})
+    assert (bare.status, bare.left_for, bare.error_code) == (400, None, "PR-003")

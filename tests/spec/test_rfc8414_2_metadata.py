@@ -55,3 +55,33 @@ def test_an_endpoint_for_clients_names_how_they_prove_themselves(published: dict
     if {"private_key_jwt", "client_secret_jwt"} & set(methods):
         # RFC 8414, 2: without algorithms a client cannot know which ones an assertion may have.
         assert published[f"{endpoint}_endpoint_auth_signing_alg_values_supported"]
+
+
+@pytest.mark.holds("FAPI2SP-5.3.2.1-1")
+@pytest.mark.parametrize(
+    ("member", "value"),
+    [
+        pytest.param("require_pushed_authorization_requests", False, marks=pytest.mark.holds("RFC9126-5-1")),
+        pytest.param("authorization_response_iss_parameter_supported", True, marks=pytest.mark.holds("RFC9207-3-1")),
+        ("request_parameter_supported", True),
+        ("code_challenge_methods_supported", ["S256"]),
+    ],
+)
+def test_what_is_demanded_and_supported_is_said(published: dict[str, Any], member: str, value: object) -> None:
+    assert published[member] == value
+    assert published["pushed_authorization_request_endpoint"] == f"{published['issuer']}/par"
+
+
+@pytest.mark.parametrize(
+    "member",
+    [
+        pytest.param("authorization_signing_alg_values_supported", marks=pytest.mark.holds("JARM-4-1")),
+        pytest.param("introspection_signing_alg_values_supported", marks=pytest.mark.holds("RFC9701-7-1")),
+        pytest.param("introspection_encryption_alg_values_supported", marks=pytest.mark.holds("RFC9701-7-1")),
+        pytest.param("request_object_signing_alg_values_supported", marks=pytest.mark.holds("RFC9101-10.5-1")),
+        pytest.param("dpop_signing_alg_values_supported", marks=pytest.mark.holds("RFC9449-5.1-1")),
+    ],
+)
+def test_algorithms_are_listed_where_they_can_be_chosen(published: dict[str, Any], member: str) -> None:
+    assert published[member]
+    assert {"query.jwt", "form_post.jwt", "jwt"} <= set(published["response_modes_supported"])

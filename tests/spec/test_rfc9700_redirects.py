@@ -48,3 +48,14 @@ def test_no_script_of_another_site_reads_the_authorization_endpoint(
     response = browser.send(method, portal.address(prompt="none"), headers=headers)
     assert not [name for name, _ in response.headers if name.startswith("Access-Control-")]
     assert response.headers["Strict-Transport-Security"].startswith("max-age=63072000")
+
+
+@pytest.mark.holds("OIDCC-5.3-7")
+@pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS"])
+def test_no_script_of_another_site_reads_userinfo(
+    provider: Provider, portal: Portal, browser: Browser, person: Person, method: str
+) -> None:
+    token = portal.tokens(portal.arrive(browser, person))["access_token"]
+    headers = {"Origin": ELSEWHERE, "Authorization": f"Bearer {token}", "Access-Control-Request-Method": "GET"}
+    response = provider.http().open("/userinfo", method=method, headers=headers)
+    assert not [name for name, _ in response.headers if name.startswith("Access-Control-")]
