@@ -120,7 +120,7 @@ def test_pushing_is_done_by_post_only(provider: Provider, portal: KeyedPortal, m
     assert response.headers["Allow"] == "OPTIONS, POST"
 
 
-@pytest.mark.holds("F1", "RFC9126-4-3", "FAPI2SP-5.3.2.2-1")
+@pytest.mark.holds("F1", "RFC9126-4-3", "FAPI2SP-5.3.2.2-1", "RFC9126-6-1")
 @pytest.mark.parametrize("prompt", [None, "none"])
 def test_a_request_that_was_not_pushed_is_refused(portal: KeyedPortal, browser: Browser, prompt: str | None) -> None:
     answer = Answer(walk(browser, browser.get(portal.address(prompt=prompt))))
