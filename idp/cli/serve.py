@@ -14,7 +14,9 @@ import socket
 import sys
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from typing import Any, NoReturn
 
 import granian._signals
@@ -57,11 +59,22 @@ def serve(*, host: str, port: int, workers: int) -> int:
     for name in ("psycopg",) if chosen.database_url.startswith("postgresql") else ():
         importlib.import_module(name)
     threads = chosen.threads or chosen.hash_queue + SPARE_THREADS
-    return run(APPLICATION, host=host, port=port, workers=workers, threads=threads)
+    return run(APPLICATION, host=host, port=port, workers=workers, threads=threads, beside=_deliver)
 
 
-def run(target: str, *, host: str, port: int, workers: int, threads: int) -> int:
-    """Serve the WSGI application made by the factory `target` ("module:function"); `serve` for any application."""
+def run(
+    target: str,
+    *,
+    host: str,
+    port: int,
+    workers: int,
+    threads: int,
+    beside: Callable[[Any], AbstractContextManager[None]] = nullcontext,
+) -> int:
+    """Serve the WSGI application made by the factory `target` ("module:function"); `serve` for any application.
+
+    `beside(application)` is entered in each worker while it serves.
+    """
     # Blocked for good, here and in every thread and child: one thread fetches them with sigwait. A Python handler can
     # miss a signal that comes just before its thread goes to sleep on a lock, and then never runs.
     signal.pthread_sigmask(signal.SIG_BLOCK, _STOP)
@@ -102,7 +115,11 @@ def run(target: str, *, host: str, port: int, workers: int, threads: int) -> int
     sys.stderr.write(f"Listening on http://{host}:{port} ({workers} workers)\n")
     sys.stderr.flush()
     try:
-        server.serve(spawn_target=_work, target_loader=_Loader(application), wrap_loader=False)
+        server.serve(
+            spawn_target=partial(_work, partial(beside, application)),
+            target_loader=_Loader(application),
+            wrap_loader=False,
+        )
     except SystemExit as end:
         # granian counts a worker that was told to stop before its parent was as a failure; `failed` knows better.
         if not server.interrupt_signal:
@@ -145,14 +162,31 @@ class _Loader:
         return self._application
 
 
-def _work(*arguments: Any) -> None:
+@contextmanager
+def _deliver(application: Any) -> Iterator[None]:
+    """Tell portals of ended sessions while the worker serves; the deliveries under way are finished."""
+    from idp.oidc.logout.backchannel import EXTENSION  # noqa: PLC0415 (the application has imported it by then)
+
+    channel, stop = application.extensions[EXTENSION], threading.Event()
+    runner = threading.Thread(target=channel.run, args=(stop,), name="logout-runner", daemon=True)
+    runner.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        runner.join()
+        channel.close()
+
+
+def _work(beside: Callable[[], AbstractContextManager[None]], *arguments: Any) -> None:
     """Run one worker, the child of a fork."""
     stop = _Stop()
     threading.Thread(target=stop.wait_for_signal, daemon=True).start()
     threading.Thread(target=stop.wait_for_parent, daemon=True).start()
     # The only doors granian leaves into a worker.
     granian._signals.set_sync_signals = stop.stand_ready  # noqa: SLF001
-    MPServer._spawn_wsgi_worker(*arguments)  # noqa: SLF001
+    with beside():
+        MPServer._spawn_wsgi_worker(*arguments)  # noqa: SLF001
 
 
 class _Stop:

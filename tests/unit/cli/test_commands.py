@@ -51,7 +51,10 @@ def write(path: Path, content: Any) -> str:
     return str(path)
 
 
-@pytest.mark.parametrize("noun", ["citizens", "clients", "db", "housekeeping", "keys", "secrets", "serve", "settings"])
+@pytest.mark.parametrize(
+    "noun",
+    ["citizens", "clients", "db", "deliveries", "housekeeping", "keys", "secrets", "serve", "settings"],
+)
 def test_help_is_given_when_asked(noun: str) -> None:
     status, output, errors = Terminal().run(noun, "--help")
     assert (status, errors) == (0, "")
