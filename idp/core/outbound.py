@@ -138,7 +138,7 @@ class Outbound:
     def _addresses(self, host: str, port: int, deadline: float, *, is_plain: bool) -> tuple[Address, ...]:
         """Return the addresses of `host` once all of them may be asked: one bad one is a name server at play."""
         try:
-            found = self._lookups.submit(self._resolve, host, port).result(timeout=_left(deadline))
+            found = (host,) if _is_literal(host) else self._look_up(host, port, deadline)
             addresses = tuple(dict.fromkeys(ipaddress.ip_address(address) for address in found))
         except TimeoutError:
             raise
@@ -149,6 +149,9 @@ class Outbound:
         if not all(self._may_ask(address, host, is_plain=is_plain) for address in addresses):
             raise OutboundRefused(Reason.NETWORK)
         return addresses
+
+    def _look_up(self, host: str, port: int, deadline: float) -> Collection[str]:
+        return self._lookups.submit(self._resolve, host, port).result(timeout=_left(deadline))
 
     def _may_ask(self, address: Address, host: str, *, is_plain: bool) -> bool:
         if self._is_sandbox and address.is_loopback and getattr(address, "ipv4_mapped", None) is None:
@@ -204,6 +207,14 @@ def _parts(url: str) -> SplitResult:
     if not is_usable:
         raise OutboundRefused(Reason.ADDRESS)
     return parts
+
+
+def _is_literal(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _resolve(host: str, port: int) -> list[str]:

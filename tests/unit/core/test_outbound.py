@@ -177,6 +177,8 @@ def test_an_address_is_refused_when_it_is_not_on_the_public_internet(address: st
     assert not is_public(ipaddress.ip_address(address))
     production = Outbound(is_sandbox=False, resolve=lambda _host, _port: [address])
     assert reason_of("https://rp.example/", production) is Reason.NETWORK
+    literal = f"[{address}]" if ":" in address else address
+    assert reason_of(f"https://{literal}/", Outbound(is_sandbox=False)) is Reason.NETWORK
 
 
 def test_an_address_is_public_when_anybody_can_reach_it() -> None:
