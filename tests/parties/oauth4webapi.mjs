@@ -9,13 +9,17 @@ const authentications = {
   private_key_jwt: (_, key) => oauth.PrivateKeyJwt(key),
 }
 
-serve(async (issuer, { client_id, method, jwk, redirect_uri, post_logout_redirect_uri, scope, metadata, uses = [], ...registered }) => {
+serve(async (issuer, { method, jwk, redirect_uri, post_logout_redirect_uri, scope, metadata, uses = [], ...registered }) => {
   const key = jwk && { key: await importJWK(jwk), kid: jwk.kid }
-  const client = { client_id, ...metadata }
-  const clientAuth = authentications[method](registered, key)
   const http = { [oauth.allowInsecureRequests]: true } // the sandbox speaks http on loopback; leave this out elsewhere
   const as = await oauth.discoveryRequest(new URL(issuer), http)
     .then((response) => oauth.processDiscoveryResponse(new URL(issuer), response))
+  const client = registered.register
+    ? await oauth.dynamicClientRegistrationRequest(as, registered.register, http)
+      .then((response) => oauth.processDynamicClientRegistrationResponse(response))
+    : { client_id: registered.client_id, ...metadata }
+  const { client_id } = client
+  const clientAuth = authentications[client.token_endpoint_auth_method ?? method](client.client_secret ? client : registered, key)
   const DPoP = uses.includes('dpop') ? oauth.DPoP(client, await oauth.generateKeyPair('ES256')) : undefined
   const options = { ...http, DPoP }
   const opening = registered.encryption_jwk && { [oauth.jweDecrypt]: await opener(registered.encryption_jwk) }

@@ -9,15 +9,21 @@ const authentications = {
   private_key_jwt: (_, key) => client.PrivateKeyJwt(key),
 }
 
-serve(async (issuer, { client_id, method, jwk, redirect_uri, post_logout_redirect_uri, scope, metadata, uses = [], ...registered }) => {
-  const key = jwk && { key: await importJWK(jwk), kid: jwk.kid }
-  const authentication = authentications[method](registered, key)
-  const config = await client.discovery(new URL(issuer), client_id, metadata, authentication, {
+async function configure(issuer, { client_id, register }, metadata, authentication) {
+  const options = {
     execute: [
       client.enableNonRepudiationChecks, // verify signatures too, where the library would trust TLS alone
       client.allowInsecureRequests, // the sandbox speaks http on loopback; leave this out elsewhere
     ],
-  })
+  }
+  if (register) return client.dynamicClientRegistration(new URL(issuer), register, undefined, options)
+  return client.discovery(new URL(issuer), client_id, metadata, authentication, options)
+}
+
+serve(async (issuer, { method, jwk, redirect_uri, post_logout_redirect_uri, scope, metadata, uses = [], ...registered }) => {
+  const key = jwk && { key: await importJWK(jwk), kid: jwk.kid }
+  const config = await configure(issuer, registered, metadata, authentications[method]?.(registered, key))
+  const { client_id } = config.clientMetadata()
   if (uses.includes('jarm')) client.useJwtResponseMode(config)
   const sealed = uses.includes('encryption') && (await decryptionKey(registered))
   if (sealed) client.enableDecryptingResponses(config, ['A256GCM'], sealed)

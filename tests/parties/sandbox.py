@@ -34,6 +34,8 @@ class Client:
     # Where browsers come back to; {name} is the client's.
     callback: str = "/{name}/callback"
     signed_out: str = "/{name}/signed-out"
+    # RFC 7591 instead of a document that an operator applies.
+    registers_itself: bool = False
 
 
 @dataclass
@@ -95,11 +97,17 @@ class Sandbox:
             addresses = {
                 name: value.format(origin=origin) for name, value in client.members.items() if name.endswith("_uri")
             }
-            documents.append(document | client.members | addresses)
+            if client.registers_itself:
+                kept = ("client_name", "redirect_uris", "post_logout_redirect_uris", "token_endpoint_auth_method")
+                ours["register"] = {name: document[name] for name in kept} | client.members | addresses
+                configurations[client.name] = ours | client.configuration
+                continue
             configurations[client.name] = ours | client.configuration
-        file = self.directory / f"{party}-documents.json"
-        file.write_text(json.dumps(documents), "utf-8")
-        done(operate("clients", "apply", str(file), settings=self.settings))
+            documents.append(document | client.members | addresses)
+        if documents:
+            file = self.directory / f"{party}-documents.json"
+            file.write_text(json.dumps(documents), "utf-8")
+            done(operate("clients", "apply", str(file), settings=self.settings))
         return {"issuer": self.issuer, "origin": origin, "clients": configurations}
 
     @contextlib.contextmanager

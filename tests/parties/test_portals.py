@@ -19,6 +19,13 @@ CLIENTS = (
 )
 # Letters that the form encoding of the header changes (RFC 6749, 2.3.1), which Authlib leaves out.
 ODD = {"client_secret": "secret+of/the%20tests&=:alone"}
+NEWCOMER = Client(
+    "newcomer",
+    "client_secret_post",
+    scope="openid profile email",
+    members={"scope": "openid profile email"},
+    registers_itself=True,
+)
 COMMANDS = {
     "openid-client": lambda: [node(), str(PARTIES / "openid_client.mjs")],
     "oauth4webapi": lambda: [node(), str(PARTIES / "oauth4webapi.mjs")],
@@ -30,8 +37,8 @@ COMMANDS = {
 def portals(town: Sandbox, request: pytest.FixtureRequest) -> Iterator[Party]:
     """Yield the portals made with one library."""
     library = request.param
-    odd = () if library == "authlib" else (Client("odd", members=ODD, configuration=ODD),)
-    with town.party(library, COMMANDS[library](), (*CLIENTS, *odd)) as running:
+    more = () if library == "authlib" else (Client("odd", members=ODD, configuration=ODD),)
+    with town.party(library, COMMANDS[library](), (*CLIENTS, *more)) as running:
         yield running
 
 
@@ -105,3 +112,13 @@ def test_portal_is_told_when_the_citizen_turns_back(portals: Party, walker: Walk
     walker.open(portals.address("basic", "signin"))
     walker.submit("cancel")
     assert walker.answer.json()["error"] == "access_denied"
+
+
+@pytest.mark.parametrize("library", ["openid-client", "oauth4webapi"])
+def test_citizen_signs_in_when_the_portal_registered_itself(town: Sandbox, walker: Walker, library: str) -> None:
+    # A portal of its own: nobody registers for a host that an agency already has.
+    with town.party(f"new-{library}", COMMANDS[library](), [NEWCOMER]) as newcomer:
+        arrived = newcomer.sign_in(walker, "newcomer")
+        assert arrived["status"] == 200, arrived
+        assert newcomer.act(walker, "newcomer", "userinfo")["name"] == walker.person.full_name
+        assert newcomer.act(walker, "newcomer", "signout")["signed_out"]
