@@ -130,6 +130,8 @@ def resume(
         return ToRefusal(errors.FLOW_FINISHED)
     if isinstance(decision, Refusal) and request.response_mode is ResponseMode.OTHER_DEVICE:
         return _refuse_elsewhere(visit, decision, standing)
+    if isinstance(decision, Refusal) and decision.is_for_portal and request.response_mode is ResponseMode.OWN_PAGE:
+        return ToOwnPage(request.redirect_uri)
     if Prompt.NONE in request.prompt or (isinstance(decision, Refusal) and decision.is_for_portal):
         return ToPortal(_with_error(request, client, _error_of(decision), provider, reference))
     if isinstance(decision, Refusal):

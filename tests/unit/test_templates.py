@@ -104,7 +104,7 @@ def item(label: str, *values: str, new: bool = False) -> SimpleNamespace:
 def contexts(name: str) -> dict[str, dict[str, Any]]:
     """Return, by template, what the views hand in; `name` stands wherever a value comes from outside."""
     form = {"agency": name, "action": "/signin/h/step", "cancel_action": "/signin/h/cancel", "csrf": "c" * 43}
-    form["shown_to"] = "p" * 43
+    form |= {"shown_to": "p" * 43, "elsewhere": True}
     field = {**form, "errors": []}
     disclosure = {
         **form,
@@ -129,6 +129,16 @@ def contexts(name: str) -> dict[str, dict[str, Any]]:
             "services": [(name, name, told) for told in ("confirmed", "waiting", "unconfirmed", "browser", "untold")],
             "confirmed": 1, "asked": 3, "is_waiting": True, "is_left_open": True, "again_url": "/logout/done",
             "back_url": name, "home_url": name, "agency": name, "moves_on": True, "frames": [(name, name)],
+        },
+        "decoupled/device.html": {"user_code": name, "errors": [], "action": "/device"},
+        "decoupled/confirm.html": {
+            **form, "is_device": False, "shown": name, "agency_name": name, "purposes": [name], "sent": [name],
+            "minutes": 2, "full_name": name,
+        },
+        "decoupled/end.html": {"agency": name, "is_approved": True},
+        "decoupled/approvals.html": {
+            "rows": [SimpleNamespace(agency=name, agency_name=name, shown=name, minutes=2, token="t" * 43)],
+            "action": "/approvals",
         },
         "errors/error.html": {
             "title": name, "message": name, "advice": name, "code": "PR-001", "reference": name, "back": back,
@@ -159,7 +169,7 @@ def render(template: str, language: str = "vi", name: str = "Thư viện số", 
 
 def test_every_template_is_rendered_here() -> None:
     found = {path.relative_to(TEMPLATES).as_posix() for path in TEMPLATES.rglob("*.html")}
-    ours = ("home.html", "sso/", "oidc/", "errors/")
+    ours = ("home.html", "sso/", "oidc/", "decoupled/", "errors/")
     assert {path for path in found if path.startswith(ours)} == set(PAGES)
 
 
@@ -185,7 +195,8 @@ def test_hostile_names_are_text_when_a_page_shows_them(template: str, language: 
     page = render(template, language, HOSTILE)
     assert page.all("script") == []
     assert [attributes for _, attributes in page.elements if any(key.startswith("on") for key in attributes)] == []
-    if template != "home.html":
+    # What was typed stands in the field again.
+    if template not in ("home.html", "decoupled/device.html"):
         assert HOSTILE in page.text
 
 
@@ -207,8 +218,11 @@ def test_every_form_posts_with_its_csrf_value(template: str) -> None:
     page = render(template)
     forms = page.all("form")
     assert all(form["method"] == "post" for form in forms)
-    tokens = [field for field in page.all("input") if field.get("name") == "csrf"]
-    assert [token["value"] for token in tokens] == ["c" * 43] * len(forms)
+    if template == "decoupled/device.html":
+        # It opens pages, as a link does: there is no state yet that a forged post could change.
+        return
+    tokens = [field["value"] for field in page.all("input") if field.get("name") in ("csrf", "token")]
+    assert tokens == [("t" if template == "decoupled/approvals.html" else "c") * 43] * len(forms)
 
 
 @pytest.mark.parametrize(
@@ -221,6 +235,10 @@ def test_every_form_posts_with_its_csrf_value(template: str) -> None:
         ("sso/select_account.html", ["account-form", "account-continue", "account-other", "signin-cancel"]),
         ("oidc/logout.html", ["logout-form", "logout-confirm"]),
         ("oidc/signed_out.html", ["signed-out", "signed-out-count", "look-again", "signed-out-back"]),
+        ("decoupled/device.html", ["device-form", "user_code", "device-submit"]),
+        ("decoupled/confirm.html", ["confirm-form", "confirm-shown", "confirm-continue", "confirm-deny"]),
+        ("decoupled/end.html", ["device-approved"]),
+        ("decoupled/approvals.html", ["approval-form-1", "approval-open-1"]),
         ("errors/error.html", ["error-code", "error-reference", "error-back"]),
     ],
 )
