@@ -38,7 +38,7 @@ def opened(portal: Portal, answer: Answer) -> dict[str, Any]:
     return claims
 
 
-@pytest.mark.holds("B30", "FORMPOST-2-1", "FORMPOST-2-2")
+@pytest.mark.holds("B30", "FORMPOST-2-1", "FORMPOST-2-3", "FORMPOST-4-1")
 def test_a_code_travels_in_a_form(portal: Portal, browser: Browser, person: Person) -> None:
     walk(browser, browser.get(portal.address(response_mode="form_post")), person)
     page = browser.page
@@ -59,7 +59,7 @@ def test_a_code_travels_in_a_form(portal: Portal, browser: Browser, person: Pers
     assert not any(fields["code"] in (seen.headers.get("Location") or "") for seen in browser.seen)
 
 
-@pytest.mark.holds("B30", "FORMPOST-2-3")
+@pytest.mark.holds("B30", "FORMPOST-2-2")
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_an_error_travels_in_a_form(portal: Portal, browser: Browser, method: str) -> None:
     request = portal.request(response_mode="form_post", prompt="none")
@@ -85,7 +85,9 @@ def test_values_are_escaped_and_nothing_else(portal: Portal, browser: Browser, p
     assert "<script>alert" not in browser.page.html
 
 
-@pytest.mark.holds("F15", "JARM-2.1-1", "JARM-2.3.1-1", "JARM-2.3.4-1")
+@pytest.mark.holds(
+    "F15a", "FAPI2MS-5.4-1", "JARM-2.1-1", "JARM-2.3.1-1", "JARM-2.3.3-1", "JARM-2.3.4-1", "RFC9207-2.3-1"
+)
 @pytest.mark.parametrize("mode", ["jwt", "query.jwt", "form_post.jwt"])
 def test_an_answer_is_signed_when_asked(portal: Portal, browser: Browser, person: Person, mode: str) -> None:
     answer = portal.arrive(browser, person, response_mode=mode)
@@ -96,14 +98,14 @@ def test_an_answer_is_signed_when_asked(portal: Portal, browser: Browser, person
     assert portal.redeem(claims["code"]).status_code == 200
 
 
-@pytest.mark.holds("F15", "JARM-2.1-1")
+@pytest.mark.holds("F15a", "JARM-2.1-1")
 @pytest.mark.parametrize("changes", [{"prompt": "none"}, {"scope": "email"}, {"response_type": "token"}])
 def test_an_error_is_signed_when_asked(portal: Portal, browser: Browser, changes: dict[str, str]) -> None:
     claims = opened(portal, portal.arrive(browser, response_mode="jwt", **changes))
     assert claims.keys() == {"iss", "aud", "exp", "error", "error_description", "state"}
 
 
-@pytest.mark.holds("JARM-3-1")
+@pytest.mark.holds("JARM-2.2-1", "JARM-3-1")
 def test_an_answer_is_signed_by_the_registered_algorithm(provider: Provider, browser: Browser, person: Person) -> None:
     portal = provider.portal(authorization_signed_response_alg="RS256")
     answer = portal.arrive(browser, person, response_mode="jwt")
@@ -111,7 +113,7 @@ def test_an_answer_is_signed_by_the_registered_algorithm(provider: Provider, bro
     assert opened(portal, answer)["code"]
 
 
-@pytest.mark.holds("F15", "F11", "JARM-2.1-1")
+@pytest.mark.holds("F11", "F15a", "JARM-2.1-1")
 def test_a_refusal_is_signed_too(portal: Portal, browser: Browser) -> None:
     browser.get(portal.address(response_mode="jwt"))
     page = browser.cancel()

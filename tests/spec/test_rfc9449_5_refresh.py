@@ -45,9 +45,9 @@ def test_userinfo_asks_for_no_nonce_and_takes_one(
     first = portal.userinfo(token)
     assert first.status_code == 200
     assert "DPoP-Nonce" not in first.headers
-    form = {**portal.authentication(), "grant_type": "refresh_token", "refresh_token": "x"}
-    proof = portal.proof_key.proof("POST", portal.issuer + "/token")
-    nonce = provider.http().post("/token", data=form, headers={"DPoP": proof}).headers["DPoP-Nonce"]
+    form = {**portal.request(), **portal.authentication()}
+    proof = portal.proof_key.proof("POST", portal.issuer + "/par")
+    nonce = provider.http().post("/par", data=form, headers={"DPoP": proof}).headers["DPoP-Nonce"]
     proof = portal.proof_key.proof("GET", portal.issuer + "/userinfo", access_token=token, nonce=nonce)
     headers = {"Authorization": f"DPoP {token}", "DPoP": proof}
     assert provider.http().get("/userinfo", headers=headers).status_code == 200
