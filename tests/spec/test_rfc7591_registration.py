@@ -88,6 +88,7 @@ def test_plain_metadata_is_enough_in_the_sandbox(provider: Provider) -> None:
     assert body["contacts"] == ["dev@stranger.example"]
 
 
+@pytest.mark.holds("OIDCC-15.2-2")
 def test_a_registered_client_signs_citizens_in_without_anything_of_ours(provider: Provider) -> None:
     portal = register(provider, grant_types=["authorization_code"]).portal()
     person = provider.citizen()
@@ -98,7 +99,7 @@ def test_a_registered_client_signs_citizens_in_without_anything_of_ours(provider
     assert portal.userinfo(tokens["access_token"]).get_json()["name"] == person.full_name
 
 
-@pytest.mark.holds("RFC7591-3.2.1-1")
+@pytest.mark.holds("RFC7591-3.2.1-1", "OIDCR-3.2-2")
 def test_identifiers_are_ours_and_secrets_are_not_kept(provider: Provider) -> None:
     first = register(provider, client_id="mine", client_secret="chosen-by-the-client-itself")
     second = register(provider)
@@ -175,7 +176,7 @@ def test_unknown_members_are_left_out_and_the_answer_says_what_was_registered(pr
     ],
     ids=lambda value: value if isinstance(value, str) else "+".join(value),
 )
-@pytest.mark.holds("RFC7591-3.2.2-1", "RFC7591-2-1", "RFC7591-2.1-1", "RFC7591-5-1")
+@pytest.mark.holds("RFC7591-3.2.2-1", "RFC7591-2-1", "RFC7591-2.1-1", "RFC7591-5-1", "OIDCR-2-2", "OIDCR-3.3-1")
 def test_metadata_is_refused_by_its_member(provider: Provider, changes: dict[str, Any], code: str, member: str) -> None:
     found, description = error(post(provider, plain(**changes)))
     assert found == code
@@ -224,7 +225,7 @@ def test_registrations_from_one_address_are_counted(provider: Provider) -> None:
     assert int(answers[30].headers["Retry-After"]) > 0
 
 
-@pytest.mark.holds("RFC7591-5-3")
+@pytest.mark.holds("RFC7591-5-3", "OIDCR-9-1")
 def test_a_client_nobody_vouches_for_speaks_only_for_its_host(provider: Provider) -> None:
     owner = provider.portal()
     host = owner.redirect_uri.split("/")[2]
@@ -343,7 +344,7 @@ def canary() -> Iterator[Publisher]:
         yield server
 
 
-@pytest.mark.holds("RFC7591-5-1")
+@pytest.mark.holds("RFC7591-5-1", "OIDCC-8-3")
 def test_production_never_asks_an_address_inside(production: Provider, canary: Publisher) -> None:
     inside = canary.origin.replace("http://", "https://")
     for uri in (f"{inside}/", inside.replace("127.0.0.1", "localhost") + "/"):
