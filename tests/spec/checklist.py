@@ -146,7 +146,7 @@ def _collect() -> int:
         sys.exit("no test holds anything")
     collector = _Collector()
     said = io.StringIO()
-    arguments = ["--collect-only", "-qq", "--assert=plain", "-p", "no:cacheprovider", "-p", "no:xdist"]
+    arguments = ["--collect-only", "-qq", "--assert=plain", "-p", "no:cacheprovider"]
     with contextlib.redirect_stdout(said):
         status = pytest.main([*arguments, *map(str, sorted(files))], plugins=[collector])
     print(said.getvalue() if status else json.dumps(collector.holders))
