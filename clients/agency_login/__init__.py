@@ -11,10 +11,14 @@ what went wrong. Leaves to the portal: its pages, its data, and what a citizen m
     @app.get("/loans")
     @login.login_required(level="loa2")
     def loans(): ...
+
+`AgencyApi` (clients/agency_login/api.py) guards an agency's own API with LienKet's access tokens.
 """
 
+from clients.agency_login.access_token import AccessToken
+from clients.agency_login.api import AgencyApi
 from clients.agency_login.login import AgencyLogin
 from clients.agency_login.refusals import LoginRefused
 from clients.agency_login.sessions import MemorySessions, Person, Sessions
 
-__all__ = ["AgencyLogin", "LoginRefused", "MemorySessions", "Person", "Sessions"]
+__all__ = ["AccessToken", "AgencyApi", "AgencyLogin", "LoginRefused", "MemorySessions", "Person", "Sessions"]

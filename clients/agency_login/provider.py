@@ -25,6 +25,7 @@ KEY_REFETCH_INTERVAL = 60  # seconds; an unknown kid must not let strangers make
 _CONNECT_TIMEOUT = 2.0
 _LARGEST_ANSWER = 262_144
 _ENDPOINTS = ("authorization_endpoint", "token_endpoint", "userinfo_endpoint", "jwks_uri")
+_OPTIONAL_ENDPOINTS = ("end_session_endpoint", "introspection_endpoint")
 _PUBLIC_MEMBERS = {"RSA": ("n", "e"), "EC": ("crv", "x", "y")}
 
 
@@ -119,8 +120,9 @@ class Provider:
             if unsafe:
                 raise LoginRefused(Refusal.PROVIDER_ERROR, f"discovery: {', '.join(unsafe)} missing or not https")
             metadata = {name: document[name] for name in ("issuer", *_ENDPOINTS)}
-            if is_safe_url(document.get("end_session_endpoint")):
-                metadata["end_session_endpoint"] = document["end_session_endpoint"]
+            for name in _OPTIONAL_ENDPOINTS:
+                if is_safe_url(document.get(name)):
+                    metadata[name] = document[name]
             metadata["id_token_signing_alg_values_supported"] = list(ALGORITHMS)
             self._metadata, self._metadata_at = metadata, time.monotonic()
         return dict(self._metadata)
