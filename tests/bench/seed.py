@@ -15,10 +15,18 @@ import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from tests.bench.fapi import public_jwk
+
 ROOT = Path(__file__).resolve().parents[2]
 REDIRECT_URI = "https://rp.example.test/cb"
 SCOPE = "openid profile email"
+OFFLINE_SCOPE = f"{SCOPE} offline_access"
 ALGORITHMS = ("ES256", "RS256")
+FAPI_CLIENT = "bench-fapi"
+REFRESH_CLIENT = "bench-refresh"
 PEOPLE = 49
 """Sessions used in turn, as in the shared harness."""
 _PURPOSE = {"vi": "Để đo tốc độ.", "en": "To measure speed.", "fr": "Pour mesurer la vitesse."}
@@ -29,12 +37,13 @@ _CITIZEN_SEED = 2
 class Site:
     """A provider ready to be started and measured, and what a load needs to know of it.
 
-    `environment` holds its IDP_ settings, `secrets` the client secret by client, `cookies` one Cookie header for each
-    open session, `people` number and password of every citizen.
+    `environment` holds its IDP_ settings, `secrets` the client secret by client, `key` the private key (PEM) of the
+    FAPI client, `cookies` one Cookie header for each open session, `people` number and password of every citizen.
     """
 
     environment: dict[str, str]
     secrets: dict[str, str]
+    key: str
     cookies: list[str]
     people: list[tuple[str, str]]
 
@@ -57,10 +66,14 @@ def build(directory: Path, *, database_url: str, port: int, clients: int = 10, c
         "IDP_CODE_LIFETIME": "60",
         "IDP_TOKEN_LIFETIME": "3600",
     }
-    secrets = {client_id(algorithm): f"secret-of-{client_id(algorithm)}-on-loopback-only" for algorithm in ALGORITHMS}
-    documents = [_client(algorithm, secrets[client_id(algorithm)]) for algorithm in ALGORITHMS]
+    names = {client_id(algorithm): algorithm for algorithm in ALGORITHMS}
+    secrets = {name: f"secret-of-{name}-on-loopback-only" for name in (*names, REFRESH_CLIENT)}
+    key = ec.generate_private_key(ec.SECP256R1())
+    documents = [_client(name, algorithm, client_secret=secrets[name]) for name, algorithm in names.items()]
+    documents += [_fapi_client(key), _refreshing_client(secrets[REFRESH_CLIENT])]
     documents += [
-        _client("ES256", f"secret-of-filler-{number}-on-loopback", filler=number) for number in range(clients - 2)
+        _client(f"filler-{number}", "ES256", client_secret=f"secret-of-filler-{number}-on-loopback")
+        for number in range(clients - len(documents))
     ]
     _write(directory / "clients.json", documents)
     from idp.sandbox.persona import Standing
@@ -83,19 +96,18 @@ def build(directory: Path, *, database_url: str, port: int, clients: int = 10, c
             check=True,
             stdout=subprocess.DEVNULL,
         )
-    cookies = _open_sessions(environment, [client_id(algorithm) for algorithm in ALGORITHMS])
-    return Site(environment, secrets, cookies, [(one.number, one.password) for one in people])
+    cookies = _open_sessions(environment, [*names, FAPI_CLIENT, REFRESH_CLIENT])
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    return Site(environment, secrets, pem, cookies, [(one.number, one.password) for one in people])
 
 
 def _write(path: Path, documents: object) -> None:
     path.write_text(json.dumps(documents, ensure_ascii=False), "utf-8")
 
 
-def _client(algorithm: str, secret: str, *, filler: int | None = None) -> dict[str, object]:
-    name = client_id(algorithm) if filler is None else f"filler-{filler}"
+def _client(name: str, algorithm: str, **members: object) -> dict[str, object]:
     return {
         "client_id": name,
-        "client_secret": secret,
         "agency": {"slug": "bench", "name": {"vi": "Cơ quan mẫu", "en": "Sample agency", "fr": "Agence exemple"}},
         "client_name": name,
         "client_uri": "https://rp.example.test/",
@@ -107,7 +119,21 @@ def _client(algorithm: str, secret: str, *, filler: int | None = None) -> dict[s
         "id_token_signed_response_alg": algorithm,
         "basis": "consent",
         "purposes": dict.fromkeys(SCOPE.split(), _PURPOSE),
+        **members,
     }
+
+
+def _fapi_client(key: ec.EllipticCurvePrivateKey) -> dict[str, object]:
+    jwks = {"keys": [public_jwk(key)]}
+    return _client(FAPI_CLIENT, "ES256", profile="fapi2", token_endpoint_auth_method="private_key_jwt", jwks=jwks)
+
+
+def _refreshing_client(secret: str) -> dict[str, object]:
+    grants = ["authorization_code", "refresh_token"]
+    purposes = dict.fromkeys(OFFLINE_SCOPE.split(), _PURPOSE)
+    return _client(
+        REFRESH_CLIENT, "ES256", client_secret=secret, grant_types=grants, scope=OFFLINE_SCOPE, purposes=purposes
+    )
 
 
 def _open_sessions(environment: dict[str, str], client_ids: list[str]) -> list[str]:
@@ -118,7 +144,7 @@ def _open_sessions(environment: dict[str, str], client_ids: list[str]) -> list[s
     from idp.core.database import db
     from idp.core.ids import new_secret
     from idp.core.levels import Method
-    from idp.core.scopes import claims_of
+    from idp.core.scopes import OFFLINE_ACCESS, claims_of
     from idp.sso import session
     from idp.sso.models import Consent
     from idp.sso.views import SESSION_COOKIE
@@ -127,7 +153,7 @@ def _open_sessions(environment: dict[str, str], client_ids: list[str]) -> list[s
     with app.app_context():
         provider = app.extensions[web.EXTENSION]
         now = clock.now()
-        agreed = " ".join(sorted(claims_of(SCOPE.split())))
+        agreed = " ".join(sorted([*claims_of(SCOPE.split()), OFFLINE_ACCESS]))
         citizens = list(db.session.scalars(db.select(Citizen.id)))
         for name in client_ids:
             client = provider.clients.find(name)

@@ -10,8 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
+from tests.bench.fapi import FapiPortal, load_key
 from tests.bench.load import Answer, Spent, Unit, Wrong, run
-from tests.bench.seed import REDIRECT_URI, SCOPE, Site, client_id
+from tests.bench.seed import FAPI_CLIENT, OFFLINE_SCOPE, REDIRECT_URI, REFRESH_CLIENT, SCOPE, Site, client_id
 
 # RFC 7636, appendix B.
 _VERIFIER = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
@@ -33,14 +34,28 @@ class Requests:
     codes: deque[str] = field(default_factory=deque)
     tokens: list[str] = field(default_factory=list)
     forms: deque[tuple[str, str, str]] = field(default_factory=deque)
+    refresh_tokens: deque[str] = field(default_factory=deque)
+    fapi: FapiPortal = field(init=False)
     _turn: "itertools.count[int]" = field(default_factory=itertools.count)
+
+    def __post_init__(self) -> None:
+        self.fapi = FapiPortal(
+            port=self.port,
+            issuer=self.site.environment["IDP_ISSUER"],
+            client_id=FAPI_CLIENT,
+            redirect_uri=REDIRECT_URI,
+            scope=SCOPE,
+            paths={name: f"/{name}" for name in ("authorize", "par", "token", "userinfo")},
+            cookies=self.site.cookies,
+            key=load_key(self.site.key),
+        )
 
     # --- units ---
 
     def sso(self, algorithm: str) -> Unit:
         """Sign in with a live session: authorize, token, UserInfo."""
-        code = self._code_of((yield self._authorize(algorithm, self._cookie())))
-        token = self._token_of((yield self._redeem(algorithm, code)))
+        code = self._code_of((yield self._authorize(client_id(algorithm), self._cookie())))
+        token = self._token_of((yield self._redeem(client_id(algorithm), code)))
         self._check_person((yield self._get("/userinfo", f"Authorization: Bearer {token}\r\n")))
         # Introspection answers only for tokens of the client that asks.
         if algorithm == "ES256" and len(self.tokens) < _TOKENS:
@@ -48,13 +63,13 @@ class Requests:
 
     def authorize(self, algorithm: str) -> Unit:
         """Ask for a code with a live session, and keep it."""
-        self.codes.append(self._code_of((yield self._authorize(algorithm, self._cookie()))))
+        self.codes.append(self._code_of((yield self._authorize(client_id(algorithm), self._cookie()))))
 
     def token(self, algorithm: str) -> Unit:
         """Redeem a code issued before the clock started."""
         if not self.codes:
             raise Spent
-        self._token_of((yield self._redeem(algorithm, self.codes.popleft())))
+        self._token_of((yield self._redeem(client_id(algorithm), self.codes.popleft())))
 
     def userinfo(self) -> Unit:
         """Read the claims behind a token."""
@@ -62,9 +77,16 @@ class Requests:
 
     def introspect(self) -> Unit:
         """Ask whether a token is good (RFC 7662)."""
-        answer = yield self._post("/introspect", {"token": self._any_token()}, self._basic("ES256"))
+        answer = yield self._post("/introspect", {"token": self._any_token()}, self._basic(client_id("ES256")))
         if json.loads(answer.expect(200).body)["active"] is not True:
             raise Wrong("the token is not active")
+
+    def refresh(self) -> Unit:
+        """Refresh: each connection hands on the token that the last one was answered with."""
+        if not self.refresh_tokens:
+            raise Spent
+        form = {"grant_type": "refresh_token", "refresh_token": self.refresh_tokens.popleft()}
+        self._keep_refresh_token((yield self._post("/token", form, self._basic(REFRESH_CLIENT))))
 
     def discovery(self) -> Unit:
         """Read the provider's metadata."""
@@ -88,7 +110,7 @@ class Requests:
 
     def signin(self) -> Unit:
         """Sign in from nothing: authorize, three pages, the post of number and password, the code."""
-        opened = (yield self._authorize("ES256", "")).expect(303)
+        opened = (yield self._authorize(client_id("ES256"), "")).expect(303)
         cookie = opened.cookies()
         path = _path(opened)
         form = (yield self._get(f"{path}/login", f"Cookie: {cookie}\r\n")).expect(200)
@@ -97,23 +119,30 @@ class Requests:
         self._code_of((yield self._get(path, f"Cookie: {cookie}\r\n")))
 
     def _open_form(self) -> Unit:
-        opened = (yield self._authorize("ES256", "")).expect(303)
+        opened = (yield self._authorize(client_id("ES256"), "")).expect(303)
         path, cookie = f"{_path(opened)}/login", opened.cookies()
         form = (yield self._get(path, f"Cookie: {cookie}\r\n")).expect(200)
         self.forms.append((path, cookie, _csrf(form)))
 
+    def _open_grant(self) -> Unit:
+        code = self._code_of((yield self._authorize(REFRESH_CLIENT, self._cookie(), OFFLINE_SCOPE)))
+        self._keep_refresh_token((yield self._redeem(REFRESH_CLIENT, code)))
+
     # --- stock ---
 
     def stock(self, kind: str, amount: int) -> None:
-        """Have about `amount` codes ("ES256", "RS256" for their client) or login pages ("forms") ready.
+        """Have about `amount` codes ("ES256", "RS256", "FAPI" for their client), login pages ("forms") or refresh
+        tokens ready.
 
         Codes of an earlier unit are thrown away: they belong to another client, or are about to expire.
         """
-        make: Callable[[], Unit] = self._open_form
-        self.codes.clear()
-        self.forms.clear()
-        if kind != "forms":
-            make = lambda: self.authorize(kind)  # noqa: E731 (a def would not be shorter)
+        for left in (self.codes, self.fapi.codes, self.forms, self.refresh_tokens):
+            left.clear()
+        make: Callable[[], Unit] = {
+            "forms": self._open_form,
+            "refresh": self._open_grant,
+            "FAPI": self.fapi.code,
+        }.get(kind, lambda: self.authorize(kind))
         run(make, port=self.port, connections=8, seconds=_MINT_SECONDS, most=amount)
 
     # --- requests ---
@@ -126,14 +155,14 @@ class Requests:
             raise Spent
         return self.tokens[next(self._turn) % len(self.tokens)]
 
-    def _authorize(self, algorithm: str, cookie: str) -> bytes:
+    def _authorize(self, client: str, cookie: str, scope: str = SCOPE) -> bytes:
         turn = next(self._turn)
         query = urlencode(
             {
                 "response_type": "code",
-                "client_id": client_id(algorithm),
+                "client_id": client,
                 "redirect_uri": REDIRECT_URI,
-                "scope": SCOPE,
+                "scope": scope,
                 "state": f"state-{turn}",
                 "nonce": f"nonce-{turn}",
                 "code_challenge": _CHALLENGE,
@@ -143,17 +172,17 @@ class Requests:
         )
         return self._get(f"/authorize?{query}", f"Cookie: {cookie}\r\n" if cookie else "")
 
-    def _redeem(self, algorithm: str, code: str) -> bytes:
+    def _redeem(self, client: str, code: str) -> bytes:
         form = {"grant_type": "authorization_code", "code": code, "redirect_uri": REDIRECT_URI}
-        return self._post("/token", form | {"code_verifier": _VERIFIER}, self._basic(algorithm))
+        return self._post("/token", form | {"code_verifier": _VERIFIER}, self._basic(client))
 
     def _send_password(self, path: str, cookie: str, csrf: str) -> bytes:
         number, password = self.site.people[next(self._turn) % len(self.site.people)]
         return self._post(path, {"csrf": csrf, "number": number, "password": password}, f"Cookie: {cookie}\r\n")
 
-    def _basic(self, algorithm: str) -> str:
-        name = client_id(algorithm)
-        return f"Authorization: Basic {base64.b64encode(f'{name}:{self.site.secrets[name]}'.encode()).decode()}\r\n"
+    def _basic(self, client: str) -> str:
+        pair = f"{client}:{self.site.secrets[client]}"
+        return f"Authorization: Basic {base64.b64encode(pair.encode()).decode()}\r\n"
 
     def _get(self, path: str, headers: str = "") -> bytes:
         return f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{self.port}\r\n{headers}\r\n".encode()
@@ -179,6 +208,12 @@ class Requests:
         if document["id_token"].count(".") != 2:
             raise Wrong("no ID token")
         return str(document["access_token"])
+
+    def _keep_refresh_token(self, answer: Answer) -> None:
+        document = json.loads(answer.expect(200).body)
+        if document["id_token"].count(".") != 2:
+            raise Wrong("no ID token")
+        self.refresh_tokens.append(document["refresh_token"])
 
     def _check_person(self, answer: Answer) -> None:
         if not {"sub", "name", "birthdate"} <= json.loads(answer.expect(200).body).keys():
@@ -217,6 +252,11 @@ UNITS = (
     Measured("token RS256", lambda r: r.token("RS256"), stock="RS256"),
     Measured("userinfo", lambda r: r.userinfo()),
     Measured("introspect", lambda r: r.introspect()),
+    Measured("refresh", lambda r: r.refresh(), stock="refresh"),
+    Measured("fapi ES256", lambda r: r.fapi.login()),
+    Measured("par", lambda r: r.fapi.push()),
+    Measured("token DPoP", lambda r: r.fapi.token(), stock="FAPI"),
+    Measured("userinfo DPoP", lambda r: r.fapi.userinfo()),
     Measured("discovery", lambda r: r.discovery()),
     Measured("jwks", lambda r: r.jwks()),
     Measured("password", lambda r: r.password(), stock="forms"),
