@@ -62,6 +62,11 @@ class Client(ClientMetadata):
         """Return the law that `basis` legal stands on, None with basis consent."""
         return _in(self.legal_bases, language) if self.legal_bases else None
 
+    @property
+    def logo_path(self) -> str | None:
+        """Return where the logo we keep is served; another picture has another path."""
+        return f"/logo/{self.client_id}/{self.logo}" if self.logo else None
+
     def policy_uri(self, language: str) -> str | None:
         """Return the agency's privacy notice, in `language` when there is one so."""
         return _any_in(self.policy_uris, language)

@@ -10,14 +10,15 @@ import re
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
 from idp.agencies.clients import Client
 from idp.core.outbound import TOTAL_SECONDS, Answer, Outbound, OutboundRefused
-from idp.keys import public_jwk
+from idp.keys import jose, public_jwk
+from idp.keys.jose import TokenRefused
 
 log = logging.getLogger("idp.agencies")
 
@@ -30,6 +31,8 @@ MOST_STALE_SECONDS = 86_400.0
 MAX_CLIENTS = 10_000
 MAX_KEYS = 20
 LONGEST_SET = 65_536
+# No key has this name.
+_NO_NAME = ""
 _NO_KEYS: Mapping[str, Any] = {"keys": []}
 _MAX_AGE = re.compile(r"(?:^|[ ,])max-age=(\d{1,9})(?:$|[ ,])", re.IGNORECASE)
 
@@ -84,6 +87,23 @@ class ClientKeys:
             finally:
                 published.lock.release()
         return published.usable(time.monotonic())
+
+    def verified(
+        self, client: Client, compact: str, *, algorithms: Collection[str], typ: str | None = None
+    ) -> dict[str, Any]:
+        """Return the claims of `compact` if the client signed it with one of `algorithms`; `typ` as for jose.verify.
+
+        Raises TokenRefused. Side effects: as `of`.
+        """
+        kid = jose.read_header(compact).get("kid")
+        keys = self.of(client, kid)
+        try:
+            return jose.verify_with(keys, compact, algorithms=algorithms, typ=typ)
+        except TokenRefused:
+            # Without a name only the failure tells that the key may be a new one.
+            if kid is not None or (newer := self.of(client, _NO_NAME)) is keys:
+                raise
+            return jose.verify_with(newer, compact, algorithms=algorithms, typ=typ)
 
     def _entry(self, client_id: UUID, uri: str) -> _Published:
         with self._lock:

@@ -153,8 +153,7 @@ def _is_right_assertion(client: Client, assertion: str, provider: Services) -> b
     if client.auth_method is not AuthMethod.PRIVATE_KEY_JWT:
         return False
     try:
-        keys = provider.client_keys.of(client, jose.read_header(assertion).get("kid"))
-        claims = jose.verify_with(keys, assertion, algorithms=_assertion_algorithms(client))
+        claims = provider.client_keys.verified(client, assertion, algorithms=_assertion_algorithms(client))
     except TokenRefused:
         return False
     now = clock.now()

@@ -43,8 +43,7 @@ def read(
     )
     try:
         header = jose.read_header(compact)
-        keys = provider.client_keys.of(client, header.get("kid"))
-        claims = jose.verify_with(keys, compact, algorithms=algorithms)
+        claims = provider.client_keys.verified(client, compact, algorithms=algorithms)
     except TokenRefused:
         raise ProtocolFailure(errors.REQUEST_OBJECT_INVALID) from None
     if jose.media_type(header) not in _TYPES:
