@@ -7,8 +7,9 @@ import pytest
 from joserfc import jwe
 from joserfc.jwk import ECKey
 
+from idp.agencies.reading import DocumentRefused
 from tests.browser import Browser
-from tests.keyed import keyed
+from tests.keyed import REQUEST_URI, keyed
 from tests.provider import Answer, Person, Portal, Provider
 
 
@@ -107,3 +108,32 @@ def test_a_request_object_and_an_address_for_one_are_refused_together(provider: 
     # The client's name is needed outside too.
     bare = browser.get("/authorize", query_string={"request": keys.request_object()})
     assert (bare.status, bare.left_for, bare.error_code) == (400, None, "PR-003")
+
+
+@pytest.mark.holds("CIBA-4-2")
+@pytest.mark.parametrize("mode", ["ping", "push"])
+def test_no_client_is_called_back_with_tokens(provider: Provider, published: dict[str, Any], mode: str) -> None:
+    assert published["backchannel_token_delivery_modes_supported"] == ["poll"]
+    with pytest.raises(DocumentRefused, match="backchannel_token_delivery_mode"):
+        provider.portal(backchannel_token_delivery_mode=mode)
+
+
+@pytest.mark.holds("FAPI2SP-5.3.2.1-2")
+@pytest.mark.parametrize("grant_type", ["password", "client_credentials", "implicit"])
+def test_a_fapi_client_is_confidential_and_takes_no_password(provider: Provider, grant_type: str) -> None:
+    keys = keyed(provider, profile="fapi2")
+    form = {"grant_type": grant_type, "username": "x", "password": "y"}
+    response = keys.send("/token", form)
+    assert (response.status_code, response.get_json()["error"]) == (400, "unsupported_grant_type")
+    with pytest.raises(DocumentRefused, match="token_endpoint_auth_method"):
+        keyed(provider, profile="fapi2", token_endpoint_auth_method="none")
+
+
+@pytest.mark.holds("RFC9126-7.1-1")
+def test_a_pushed_request_cannot_be_guessed(provider: Provider) -> None:
+    keys = keyed(provider)
+    found = {keys.push().get_json()["request_uri"].removeprefix(REQUEST_URI) for _ in range(20)}
+    assert len(found) == 20
+    # 256 bits as base64url, and nothing in common.
+    assert {len(each) for each in found} == {43}
+    assert all(len({each[place] for each in found}) > 1 for place in range(43))

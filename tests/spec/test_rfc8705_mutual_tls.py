@@ -283,6 +283,38 @@ def test_a_bound_token_needs_the_same_certificate(
     assert said(send(tls, "GET", "/userinfo", headers)) == (401, "invalid_token")
 
 
+@pytest.mark.holds("RFC8705-3.2-1")
+def test_introspection_tells_the_certificate(tls: Provider, named: Portal, browser: Browser, person: Person) -> None:
+    code = named.arrive(browser, person)["code"]
+    token = redeem(named, code, passed(OF_ETAX)).get_json()["access_token"]
+    form = {"token": token, "client_id": named.client_id}
+    told = send(tls, "POST", "/introspect", passed(OF_ETAX), data=form).get_json()
+    expected = certificate.thumbprint(OF_ETAX.public_bytes(Encoding.DER))
+    assert (told["active"], told["cnf"]) == (True, {"x5t#S256": expected})
+
+
+@pytest.mark.holds("RFC8705-4-1", "F10")
+def test_a_refresh_token_needs_its_clients_certificate(tls: Provider, browser: Browser, person: Person) -> None:
+    lasting = tls.portal(
+        token_endpoint_auth_method="tls_client_auth",
+        client_secret=None,
+        tls_client_auth_subject_dn="CN=etax",
+        tls_client_certificate_bound_access_tokens=True,
+        scope="openid offline_access",
+        grant_types=["authorization_code", "refresh_token"],
+    )
+    code = lasting.arrive(browser, person, scope="openid offline_access")["code"]
+    token = redeem(lasting, code, passed(OF_ETAX)).get_json()["refresh_token"]
+    form = {"grant_type": "refresh_token", "refresh_token": token, "client_id": lasting.client_id}
+    for shown in (None, SELF_SIGNED):
+        assert said(send(tls, "POST", "/token", passed(shown), data=form)) == (401, "invalid_client")
+    renewed = send(tls, "POST", "/token", passed(OF_ETAX), data=form)
+    assert renewed.status_code == 200, renewed.text
+    access = renewed.get_json()["access_token"]
+    assert userinfo(tls, access, passed(OF_ETAX)).status_code == 200
+    assert said(userinfo(tls, access, passed(None))) == (401, "invalid_token")
+
+
 def test_a_proof_made_for_the_other_address_names_that(tls: Provider, browser: Browser, person: Person) -> None:
     portal, key = tls.portal(), ProofKey()
     basic = {"Authorization": portal.basic()}
