@@ -9,7 +9,11 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from jose import jwt
+from joserfc import jwe
+from joserfc.jwk import RSAKey
 
+from idp.agencies import document
+from idp.agencies.reading import DocumentRefused
 from idp.audit.models import AuditEvent
 from idp.oidc.logout import backchannel
 from idp.sso.models import LogoutDelivery
@@ -281,3 +285,46 @@ def test_the_header_is_that_of_the_spec(portal: Portal, listener: Listener, brow
     sign_out(browser)
     header = json.loads(base64.urlsafe_b64decode(listener.received[0].token.split(".")[0] + "=="))
     assert set(header) == {"alg", "kid", "typ"}
+
+
+@pytest.mark.holds("BCL-2.4-4")
+def test_the_token_is_encrypted_where_id_tokens_are(
+    portal: Portal, listener: Listener, browser: Browser, person: Person
+) -> None:
+    key = RSAKey.generate_key(2048, {"kid": "enc-1", "use": "enc", "alg": "RSA-OAEP-256"})
+    register(
+        portal,
+        jwks={"keys": [key.as_dict(private=False)]},
+        id_token_encryption={"alg": "RSA-OAEP-256", "enc": "A256GCM"},
+    )
+    portal.arrive(browser, person)
+    sign_out(browser)
+    opened = jwe.decrypt_compact(listener.received[0].token, key, algorithms=["RSA-OAEP-256", "A256GCM"])
+    assert opened.headers()["cty"] == "JWT"
+    inner = Received("", "", {"logout_token": [(opened.plaintext or b"").decode()]})
+    header, claims = verified(portal, inner)
+    assert header["typ"] == "logout+jwt"
+    assert claims["events"] == {EVENT: {}}
+
+
+@pytest.mark.parametrize("is_required", [False, True])
+@pytest.mark.holds("BCL-2.2-2")
+def test_the_session_is_named_whether_the_client_asked_for_it_or_not(
+    portal: Portal, listener: Listener, browser: Browser, person: Person, is_required: bool
+) -> None:
+    register(portal, wants_backchannel_sid=is_required)
+    claims = portal.sign_in(browser, person)
+    sign_out(browser)
+    assert verified(portal, listener.received[0])[1]["sid"] == claims["sid"]
+
+
+@pytest.mark.holds("BCL-2.2-1")
+def test_the_address_is_absolute_without_fragment_and_https_in_production(provider: Provider) -> None:
+    whole = {**provider.portal().document, "client_id": "logout-address"}
+    for address in ("/out", "https://a.example/out#x", "ftp://a.example/out", "https://u:p@a.example/out"):
+        with pytest.raises(DocumentRefused, match="backchannel_logout_uri"):
+            document.read({**whole, "backchannel_logout_uri": address}, source="x", is_sandbox=True)
+    plain = {**whole, "backchannel_logout_uri": "http://127.0.0.1:9/out"}
+    assert document.read(plain, source="x", is_sandbox=True)
+    with pytest.raises(DocumentRefused, match="backchannel_logout_uri"):
+        document.read(plain, source="x", is_sandbox=False)

@@ -8,6 +8,7 @@ import pytest
 from joserfc import jwt as signing
 from joserfc.jwk import RSAKey
 
+from idp.agencies import apply
 from idp.core import clock
 from tests.browser import Browser, Page
 from tests.provider import Person, Portal, Provider
@@ -249,3 +250,47 @@ def test_confirming_twice_is_harmless(portal: Portal, browser: Browser, hint: st
     for _ in range(2):
         assert browser.post(action, fields).left_for == address(portal)
     assert browser.get("/logout/confirm").path == "/logout"
+
+
+@pytest.mark.holds("L1")
+def test_afterwards_a_silent_request_needs_a_new_sign_in(portal: Portal, browser: Browser, hint: str) -> None:
+    browser.get("/logout", query_string={"id_token_hint": hint, "post_logout_redirect_uri": address(portal)})
+    browser.submit("logout-form")
+    assert portal.arrive(browser, prompt="none").get("error") == "login_required"
+
+
+@pytest.mark.holds("L3", "RIL-4-1")
+def test_only_an_id_token_is_a_hint(provider: Provider, portal: Portal, browser: Browser, person: Person) -> None:
+    claims = portal.sign_in(browser, person)
+    with provider.app.app_context():
+        signer = provider.services.signing_keys.signer("ES256")
+        for typ in ("at+jwt", "logout+jwt", "token-introspection+jwt"):
+            asked = {"id_token_hint": signer.sign(claims, typ=typ), "post_logout_redirect_uri": address(portal)}
+            assert browser.get("/logout", query_string=asked).error_code == "PR-006"
+
+
+def test_a_suspended_client_signs_out_but_gets_nobody_back(
+    provider: Provider, browser: Browser, person: Person
+) -> None:
+    stopped = provider.portal()
+    hint = stopped.tokens(stopped.arrive(browser, person))["id_token"]
+    with provider.app.app_context():
+        apply.suspend(stopped.client_id)
+    provider.forget_caches()
+    browser.get("/logout", query_string={"id_token_hint": hint, "post_logout_redirect_uri": address(stopped)})
+    page = browser.submit("logout-form")
+    assert page.left_for is None
+    assert "signed-out" in page.ids
+    assert provider.session_of(person).ended_at is not None
+
+
+@pytest.mark.holds("RIL-2-4")
+def test_a_hint_of_another_person_ends_nothing_unasked(
+    provider: Provider, portal: Portal, browser: Browser, person: Person
+) -> None:
+    other = provider.citizen()
+    hint = portal.tokens(portal.arrive(provider.browser(), other))["id_token"]
+    portal.arrive(browser, person)
+    page = browser.get("/logout", query_string={"id_token_hint": hint, "post_logout_redirect_uri": address(portal)})
+    assert "logout-form" in page.forms
+    assert is_signed_in(portal, browser)
