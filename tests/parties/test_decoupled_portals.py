@@ -23,6 +23,7 @@ def portals(town: Sandbox, request: pytest.FixtureRequest) -> Iterator[Party]:
         yield running
 
 
+@pytest.mark.holds("RFC8628-3.3-1", "RFC8628-3.4-1")
 def test_device_is_signed_in_when_the_citizen_types_its_code_elsewhere(portals: Party, town: Sandbox) -> None:
     screen, phone = town.walker(), town.walker()
     pending = portals.act(screen, "device", "device")
@@ -35,6 +36,7 @@ def test_device_is_signed_in_when_the_citizen_types_its_code_elsewhere(portals: 
     assert portals.act(screen, "device", "userinfo")["name"] == phone.person.full_name
 
 
+@pytest.mark.holds("CIBA-10.1-1", "CIBA-10.1.1-1")
 def test_counter_signs_the_citizen_in_when_they_say_yes_at_the_provider(portals: Party, town: Sandbox) -> None:
     counter, phone = town.walker(), town.walker()
     asked = portals.act(

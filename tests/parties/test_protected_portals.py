@@ -68,6 +68,7 @@ def portals(town: Sandbox, request: pytest.FixtureRequest) -> Iterator[Party]:
 
 
 @pytest.mark.parametrize("client", [client.name for client in CLIENTS])
+@pytest.mark.holds("RFC7009-2.2-1", "RFC7662-2.2-2", "FAPI2SP-5.3.2.1-3")
 def test_citizen_signs_in_and_out_when_the_portal_is_registered_so(portals: Party, walker: Walker, client: str) -> None:
     arrived = portals.sign_in(walker, client, acr_values="loa2")
     assert arrived["status"] == 200, arrived
@@ -91,6 +92,7 @@ def test_citizen_signs_in_and_out_when_the_portal_is_registered_so(portals: Part
 
 
 @pytest.mark.parametrize("client", ["refresh", "fapi"])
+@pytest.mark.holds("B27", "F10", "OIDCC-12-2", "RFC7009-2.1-4")
 def test_portal_keeps_access_when_the_citizen_agreed_to_it(portals: Party, walker: Walker, client: str) -> None:
     first = portals.sign_in(walker, client, prompt="consent", acr_values="loa2")
     assert first["refreshable"], first
@@ -108,6 +110,7 @@ def test_portal_keeps_access_when_the_citizen_agreed_to_it(portals: Party, walke
     assert portals.act(walker, client, "introspect")["active"] is False
 
 
+@pytest.mark.holds("F1", "RFC9470-5-1")
 def test_portal_steps_up_through_pushed_requests(portals: Party, walker: Walker) -> None:
     assert portals.sign_in(walker, "fapi")["claims"]["acr"] == "loa1"
     walker.seen.clear()
@@ -122,6 +125,7 @@ def comes_as_a_form(portals: Party, walker: Walker, client: str, mode: str) -> N
     assert not any("code=" in address or "response=" in address for _, address in walker.trail)
 
 
+@pytest.mark.holds("B30", "FORMPOST-4-1")
 def test_answer_comes_as_a_form_when_the_portal_asks(portals: Party, walker: Walker) -> None:
     comes_as_a_form(portals, walker, "refresh", "form_post")
 
@@ -129,10 +133,12 @@ def test_answer_comes_as_a_form_when_the_portal_asks(portals: Party, walker: Wal
 # openid-client asks for `jwt` and nothing else when it is told to expect signed answers.
 @pytest.mark.parametrize("portals", ["oauth4webapi"], indirect=True)
 @pytest.mark.parametrize("client", ["signed", "fapi-signing"])
+@pytest.mark.holds("JARM-2.3.3-1")
 def test_signed_answer_comes_as_a_form_when_the_portal_asks(portals: Party, walker: Walker, client: str) -> None:
     comes_as_a_form(portals, walker, client, "form_post.jwt")
 
 
+@pytest.mark.holds("L5", "BCL-2.5-1")
 def test_portal_ends_its_session_when_it_is_told_that_the_citizen_signed_out(portals: Party, walker: Walker) -> None:
     assert "sid" in portals.sign_in(walker, "told")["claims"]
     elsewhere = portals.sign_in(walker, "par")
