@@ -17,7 +17,7 @@ from base64 import b64encode
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import quote_plus
+from urllib.parse import quote_plus, urlsplit
 
 import requests
 from flask import Response, g, jsonify, request
@@ -40,7 +40,7 @@ class AgencyApi:
     """Guard the views of a Flask application.
 
     `resource` is the identifier the API is registered with at LienKet (`resource_identifiers`), and what `aud` must
-    name. `address` is the public origin the API is called at; it is `resource` unless that has another origin. With
+    name. `address` is the public origin the API is called at, by default that of `resource`. With
     `client_id` and `client_secret` every token is introspected, at the cost of one call, and stops the moment it is
     revoked; without them it must be a JWT. Raises ValueError for settings that cannot be safe.
     """
@@ -60,7 +60,8 @@ class AgencyApi:
             raise ValueError("give both client_id and client_secret, or neither")
         self.provider = Provider(issuer, timeout=timeout)
         self.resource = resource
-        self.address = (address or resource).rstrip("/")
+        parts = urlsplit(resource if address is None else address)
+        self.address = f"{parts.scheme}://{parts.netloc}"
         if not is_safe_url(self.address):
             raise ValueError("address must be https (http only on loopback)")
         self._credentials = None if client_id is None else f"{quote_plus(client_id)}:{quote_plus(client_secret or '')}"
