@@ -9,7 +9,7 @@ from urllib.parse import quote
 import pytest
 import sqlalchemy as sa
 from joserfc import jwt
-from joserfc.jwk import ECKey, OctKey, RSAKey
+from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
 
 from idp.core import clock
 from idp.core.limits import RateLimit
@@ -19,6 +19,7 @@ from tests.provider import Person, Portal, Provider
 
 EC = ECKey.generate_key("P-256", {"kid": "ec", "alg": "ES256"})
 RSA = RSAKey.generate_key(2048, {"kid": "rsa"})
+ED = OKPKey.generate_key("Ed25519", {"kid": "ed"})
 
 
 @pytest.fixture(autouse=True)
@@ -362,3 +363,38 @@ def test_only_the_registered_algorithm_is_accepted(provider: Provider) -> None:
         with_assertion(strict, signed(strict, {"alg": "RS256", "kid": "rsa"}, RSA)).get_json()["error"]
         == "invalid_client"
     )
+
+
+@pytest.mark.parametrize("name", ["EdDSA", "Ed25519"])
+@pytest.mark.parametrize("registered", ["EdDSA", "Ed25519", None])
+@pytest.mark.holds("F4")
+def test_ed25519_is_one_algorithm_by_either_name(provider: Provider, name: str, registered: str | None) -> None:
+    portal = provider.portal(
+        token_endpoint_auth_method="private_key_jwt",
+        token_endpoint_auth_signing_alg=registered,
+        client_secret=None,
+        jwks={"keys": [ED.as_dict(private=False)]},
+    )
+    signed_part = f"{encoded_json({'alg': name, 'kid': 'ed'})}.{encoded_json(claims(portal))}"
+    # joserfc itself warns at the older name.
+    signature = ED.get_op_key("sign").sign(signed_part.encode())
+    assertion = f"{signed_part}.{base64.urlsafe_b64encode(signature).decode().rstrip('=')}"
+    assert with_assertion(portal, assertion).get_json()["error"] == "invalid_grant"
+
+
+@pytest.mark.holds("F4")
+def test_a_fapi_client_cannot_fall_back_to_rs256(provider: Provider) -> None:
+    portal = provider.portal(
+        token_endpoint_auth_method="private_key_jwt",
+        client_secret=None,
+        jwks={"keys": [RSA.as_dict(private=False), EC.as_dict(private=False)]},
+        profile="fapi2",
+    )
+    assert with_assertion(portal, signed(portal)).get_json()["error"] != "invalid_client"
+    for algorithm, error in (("PS256", "invalid_dpop_proof"), ("RS256", "invalid_client")):
+        assertion = signed(portal, {"alg": algorithm, "kid": "rsa"}, RSA)
+        assert with_assertion(portal, assertion).get_json()["error"] == error
+
+
+def encoded_json(part: dict[str, Any]) -> str:
+    return base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=")

@@ -2,6 +2,7 @@
 
 import base64
 import secrets
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
 
@@ -14,7 +15,7 @@ from idp.oidc import sender
 from idp.oidc.models import DpopProof
 from tests.browser import Browser
 from tests.proofs import ProofKey
-from tests.provider import Answer, Person, Portal, Provider, walk
+from tests.provider import Answer, Person, Portal, Provider, provider_at, walk
 from tests.racers import Racers, Shot, racers_at
 
 ALGORITHMS = ("ES256", "PS256", "Ed25519")
@@ -163,6 +164,19 @@ def test_a_nonce_is_good_in_its_slot_and_the_next(
     late = redeem(portal, portal.arrive(browser)["code"], token_proof(portal, key, nonce=nonce))
     assert said(late) == (400, "use_dpop_nonce")
     assert late.headers["DPoP-Nonce"] != nonce
+
+
+def test_no_nonce_is_asked_for_where_that_is_switched_off(
+    provider: Provider, portal: Portal, browser: Browser, person: Person, key: ProofKey
+) -> None:
+    with provider_at(provider.url, provider.settings.secrets_dir, dpop_nonce=False) as without:
+        here = replace(portal, provider=without)
+        answer = redeem(here, portal.arrive(browser, person)["code"], token_proof(here, key, nonce=None))
+        assert answer.status_code == 200, answer.text
+        assert "DPoP-Nonce" not in answer.headers
+        # Nothing then says that an old proof is fresh.
+        old = token_proof(here, key, nonce=None, shift=-75)
+        assert said(redeem(here, "code", old)) == (400, "invalid_dpop_proof")
 
 
 @pytest.mark.parametrize("nonce", ["", "x", "x" * 5_000, 7, None, ["x"], "\ud800", "đ"])
