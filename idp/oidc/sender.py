@@ -16,7 +16,6 @@ from urllib.parse import unquote, urlsplit
 from idp.agencies.clients import Client
 from idp.agencies.metadata import AuthMethod
 from idp.core import clock, errors
-from idp.core.database import Change
 from idp.core.errors import Entry, ProtocolFailure
 from idp.core.ids import digest, is_same
 from idp.core.keyring import Purpose
@@ -24,6 +23,7 @@ from idp.keys import certificate, proof
 from idp.keys.jose import TokenRefused
 from idp.keys.proof import Proof
 from idp.oidc.caller import Caller
+from idp.oidc.statements import SPEND_PROOF
 from idp.sso.services import Services
 
 # Honest clocks differ by seconds (FAPI 2.0 Security Profile, 5.3.2.1, note 5). A nonce of ours says by itself that a

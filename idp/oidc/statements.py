@@ -318,4 +318,12 @@ READ_PUSHED = Query(
     """
 )
 
+# Of however many processes that are sent one DPoP proof, one accepts it. The row stays for as long as the times alone
+# would let the proof pass.
+SPEND_PROOF = Change(
+    first="""
+    INSERT INTO dpop_proof (digest, expires_at) VALUES (:digest, {after_window}) ON CONFLICT DO NOTHING
+    """
+)
+
 READ_PROFILE = Query("SELECT profile FROM citizen WHERE id = :citizen_id AND state = 'active'")
