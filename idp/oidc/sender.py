@@ -40,14 +40,6 @@ _ENCODED = re.compile(r"%[0-9A-Fa-f]{2}")
 _UNRESERVED = re.compile(r"[A-Za-z0-9\-._~]")
 _DEFAULT_PORTS = {"https": 443, "http": 80}
 
-# Of however many processes that are sent one proof, one accepts it. The row stays for as long as the times alone
-# would let the proof pass.
-SPEND_PROOF = Change(
-    first="""
-    INSERT INTO dpop_proof (digest, expires_at) VALUES (:digest, {after_window}) ON CONFLICT DO NOTHING
-    """
-)
-
 
 @dataclass(frozen=True, slots=True)
 class Presented:
