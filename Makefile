@@ -20,7 +20,7 @@ ifneq ($(shell $(BIN)/python -c 'print(open(".venv/.path").read())' 2>/dev/null)
 $(shell rm -f .venv/.path)
 endif
 
-.PHONY: help demo test check bench assets catalogues lock clean
+.PHONY: help demo test check checklist bench assets catalogues lock clean
 
 help: ## Show what each target does.
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
@@ -40,6 +40,9 @@ check: .venv/.dev ## Run the checks that need no server: style, types, import co
 	@PYTHONPATH=. $(BIN)/lint-imports --config setup.cfg --no-cache | tail -n +14
 	@$(BIN)/djlint --lint --quiet templates clients
 	@$(BIN)/python -m pytest -q tests/unit/core/test_i18n.py
+
+checklist: .venv/.dev ## Write docs/specifications.md from the catalogue of requirements and the tests' markers.
+	@$(BIN)/python -m tests.spec.checklist
 
 bench: .venv/.dev ## Measure logins on PostgreSQL with two workers: rate, latencies and CPU for each kind of request.
 	@$(BIN)/python -m tests.bench $(ARGS)
