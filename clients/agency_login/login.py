@@ -20,6 +20,7 @@ from werkzeug.urls import iri_to_uri
 
 from clients.agency_login.client import create_client
 from clients.agency_login.id_token import CLOCK_TOLERANCE, verify_id_token
+from clients.agency_login.logout_token import LogoutRefused, SeenTokens, read_logout_token
 from clients.agency_login.provider import Provider, is_safe_url
 from clients.agency_login.refusals import LANGUAGES, WORDINGS, LoginRefused, Refusal, refuse_oauth_error
 from clients.agency_login.return_to import own_path
@@ -38,8 +39,9 @@ class AgencyLogin:
     """Connect a Flask portal to LienKet.
 
     Adds GET /signin (`?return_to=` a path of this portal), the callback at the path of `redirect_uri`, POST /signout
-    and the return at the path of `post_logout_redirect_uri`. Give `client_secret`, or `private_key` (a JWK mapping, EC
-    or RSA) for private_key_jwt. `acr_values` is what an ordinary sign-in asks for, and the least it accepts.
+    and the return at the path of `post_logout_redirect_uri`; with `backchannel_logout_uri`, the POST at its path by
+    which LienKet says that a citizen has signed out elsewhere. Give `client_secret`, or `private_key` (a JWK mapping,
+    EC or RSA) for private_key_jwt. `acr_values` is what an ordinary sign-in asks for, and the least it accepts.
     `session_lifetime` and `timeout` are seconds. Raises ValueError for settings that cannot be safe.
     """
 
@@ -51,6 +53,7 @@ class AgencyLogin:
         client_id: str,
         redirect_uri: str,
         post_logout_redirect_uri: str,
+        backchannel_logout_uri: str | None = None,
         client_secret: str | None = None,
         private_key: Mapping[str, Any] | None = None,
         token_endpoint_auth_method: str = "client_secret_basic",  # noqa: S107 - a method, not a secret
@@ -75,9 +78,11 @@ class AgencyLogin:
         self.client_id = client_id
         self.redirect_uri = redirect_uri
         self.post_logout_redirect_uri = post_logout_redirect_uri
+        self.backchannel_logout_uri = backchannel_logout_uri
         self.acr_values = acr_values
         self.sessions = sessions or MemorySessions()
         self.session_lifetime = session_lifetime
+        self._seen = SeenTokens()
         self._client = create_client(
             app,
             self.provider,
@@ -230,7 +235,7 @@ class AgencyLogin:
             self._close_session()
             raise LoginRefused(Refusal.OTHER_PERSON, "the step-up answered with another sub")
         now = int(time.time())
-        auth_time = claims.get("auth_time")
+        auth_time, sid = claims.get("auth_time"), claims.get("sid")
         person = Person(
             sub=claims["sub"],
             acr=str(claims.get("acr", "")),
@@ -239,6 +244,7 @@ class AgencyLogin:
             expires_at=now + self.session_lifetime,
             claims=dict(userinfo),
             id_token=id_token,
+            sid=sid if isinstance(sid, str) else None,
         )
         if not person.reaches(pending["level"]):
             raise LoginRefused(Refusal.UNMET_LEVEL, "acr is lower than asked")
@@ -269,8 +275,30 @@ class AgencyLogin:
         )["url"]
         return url
 
+    def _end(self) -> ResponseReturnValue:
+        """Close what the logout token of this request names; answer as Back-Channel Logout 1.0, 2.8, asks."""
+        headers = {"Cache-Control": "no-store"}
+        try:
+            ended = read_logout_token(
+                request.form.get("logout_token"),
+                self.provider.key,
+                issuer=self.provider.issuer,
+                client_id=self.client_id,
+            )
+        except LoginRefused as refused:
+            # The keys could not be read: LienKet tries again later.
+            log.warning("logout token put off: %s", refused.cause)
+            return {"error": "temporarily_unavailable"}, 503, headers
+        except LogoutRefused as refused:
+            log.warning("logout token refused: %s", refused)
+            return {"error": "invalid_request"}, 400, headers
+        if not self._seen.spend(ended):
+            return {"error": "invalid_request"}, 400, headers
+        self.sessions.close_all(sub=ended.sub, sid=ended.sid)
+        return "", 200, headers
+
     def _routes(self) -> Blueprint:
-        """Make the four routes."""
+        """Make the routes."""
         routes = Blueprint(
             "agency_login",
             __name__,
@@ -315,6 +343,10 @@ class AgencyLogin:
             if not expected or not hmac.compare_digest(request.args.get("state", "").encode(), expected.encode()):
                 return self._page(LoginRefused(Refusal.STALE_SIGNOUT, "the state is not one of this browser's"))
             return render_template("agency_login/signed_out.html", language=self.language)
+
+        if self.backchannel_logout_uri is not None:
+            path = urlsplit(self.backchannel_logout_uri).path
+            routes.add_url_rule(path, "backchannel_logout", self._end, methods=["POST"])
 
         @routes.after_request
         def keep_private(response: Any) -> Any:

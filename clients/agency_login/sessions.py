@@ -30,7 +30,8 @@ class Person:
     """Describe the citizen as this agency knows them.
 
     `sub` is this agency's own name for the person (pairwise), stable for ever. `claims` is the UserInfo answer.
-    Times are seconds since 1970, UTC.
+    `sid` names the session at LienKet it came from, where the agency registered for back-channel logout. Times are
+    seconds since 1970, UTC.
     """
 
     sub: str
@@ -40,6 +41,7 @@ class Person:
     expires_at: int
     claims: Mapping[str, Any] = field(repr=False)
     id_token: str = field(repr=False)
+    sid: str | None = None
 
     def reaches(self, level: str) -> bool:
         """Tell whether this sign-in proved at least `level` ("loa1" to "loa3")."""
@@ -50,7 +52,8 @@ class Sessions(Protocol):
     """Keep signed-in people by session id.
 
     `open` returns a new unguessable id each time; `get` returns None for an unknown, closed or expired id; `close` may
-    be called twice. A portal with several worker processes brings its own, over storage that all of them share.
+    be called twice; `close_all` forgets the sessions of one `sid`, or with none named all those of `sub`. A portal with
+    several worker processes brings its own, over storage that all of them share.
     """
 
     def open(self, person: Person) -> str: ...
@@ -58,6 +61,8 @@ class Sessions(Protocol):
     def get(self, session_id: str) -> Person | None: ...
 
     def close(self, session_id: str) -> None: ...
+
+    def close_all(self, *, sub: str | None, sid: str | None) -> None: ...
 
 
 class MemorySessions:
@@ -90,3 +95,10 @@ class MemorySessions:
         """Forget the session."""
         with self._lock:
             self._people.pop(session_id, None)
+
+    def close_all(self, *, sub: str | None, sid: str | None) -> None:
+        """Forget the sessions that came from `sid` at LienKet, or without one all sessions of `sub`."""
+        with self._lock:
+            for key, person in list(self._people.items()):
+                if (person.sid == sid if sid is not None else person.sub == sub) and sub in (None, person.sub):
+                    del self._people[key]

@@ -75,9 +75,13 @@ def test_citizen_walks_the_whole_way_without_scripts(any_house: House, profile: 
     assert page.url.startswith(f"{house.issuer}/logout")
     assert "Thuế điện tử cá nhân" in words(page)
     # The tax portal keeps a session of its own, and whoever shares a phone must know.
-    assert "Các dịch vụ này có thể vẫn mở" in words(page)
+    assert "Một số dịch vụ có thể vẫn mở" in words(page)
     page.click("#logout-confirm")
     assert page.url.startswith(f"{house.library}/signed-out")
+
+    # LienKet told the tax portal, too.
+    page.goto(house.etax)
+    assert page.locator("#person-name").count() == 0
 
     page.goto(house.library)
     page.click("#signin")

@@ -29,6 +29,7 @@ def create_app(options: Options) -> Flask:
         acr_values=" ".join(options.registration["default_acr_values"]),
         redirect_uri=f"{options.public_url}/signin/callback",
         post_logout_redirect_uri=f"{options.public_url}/signed-out",
+        backchannel_logout_uri=f"{options.public_url}/signin/backchannel-logout",
     )
     add_headers(app, options.issuer)
 
