@@ -99,7 +99,11 @@ class Settings(BaseModel):
     code_lifetime: int = Field(30, ge=1, le=60, description="Seconds an authorization code can be redeemed.")
     token_lifetime: int = Field(300, ge=10, le=3_600, description="Life in seconds of access and ID tokens.")
     token_lifetime_high: int = Field(
-        60, ge=10, le=3_600, description="Life in seconds of access and ID tokens when loa2 or more was proven."
+        120,
+        ge=10,
+        le=3_600,
+        description="Life in seconds of access and ID tokens when loa2 or more was proven. Libraries that take a token "
+        "for expired a minute before its time need more than 60.",
     )
     refresh_idle: Seconds = Field(
         604_800, description="Seconds after which a refresh token that nobody used stops working."

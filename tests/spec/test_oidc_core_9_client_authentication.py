@@ -274,7 +274,6 @@ def test_an_assertion_counts_once(keyed: Portal) -> None:
         {"exp": "soon"},
         {"exp": True},
         {"exp": -60},
-        {"exp": 3_600},
         {"exp": 10**18},
         {"iat": 120},
         {"nbf": 120},
@@ -306,6 +305,16 @@ def test_an_assertion_with_wrong_claims_is_refused(keyed: Portal, change: dict[s
         client_assertion_type=ASSERTION_TYPE,
         client_assertion=signed(keyed, **{name: value}),
     )
+
+
+@pytest.mark.holds("RFC7523-3-3")
+def test_a_long_life_counts_for_five_minutes_from_its_beginning(keyed: Portal) -> None:
+    now = clock.epoch(clock.now())
+    fresh = signed(keyed, iat=now - 200, exp=now + 3_400)
+    assert with_assertion(keyed, fresh).get_json()["error"] == "invalid_grant"
+    for changes in ({"iat": now - 320}, {"iat": None}):
+        stale = signed(keyed, **{"exp": now + 3_280, **changes})
+        assert with_assertion(keyed, stale).get_json()["error"] == "invalid_client"
 
 
 @pytest.mark.holds("F4", "RFC7521-5.2-1", "RFC7523-3-5", "RFC8725-3.2-1")
