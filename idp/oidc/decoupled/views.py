@@ -168,7 +168,8 @@ def confirm(arrival: Arrival) -> Response:
 
 def _confirmation_page(arrival: Arrival, found: Pending) -> Response:
     language, asked = web.current_language(), arrival.visit.request
-    purposes = [text for scope in asked.scopes if (text := arrival.client.purpose(scope, language))]
+    texts = (arrival.client.purpose(scope, language) for scope in asked.scopes)
+    purposes = list(dict.fromkeys(text for text in texts if text))
     return page(
         arrival,
         "decoupled/confirm.html",
