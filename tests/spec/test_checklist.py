@@ -27,7 +27,7 @@ def requirements() -> dict[str, Requirement]:
 
 def test_the_page_says_what_the_tests_say(held: Holders) -> None:
     written = checklist.document(catalogue.specifications(), held, catalogue.open_list().reasons)
-    assert written == checklist.DOCUMENT.read_text(), "run: python -m tests.spec.checklist"
+    assert written == checklist.DOCUMENT.read_text(), "run: make checklist"
 
 
 def test_tests_hold_only_requirements_that_exist(held: Holders, requirements: dict[str, Requirement]) -> None:
@@ -37,7 +37,7 @@ def test_tests_hold_only_requirements_that_exist(held: Holders, requirements: di
 
 def test_every_requirement_has_a_test_or_is_openly_without(held: Holders, requirements: dict[str, Requirement]) -> None:
     bare = {name for name, one in requirements.items() if one.state in NEEDS_TEST and not held.get(name)}
-    assert bare == catalogue.open_list().reasons.keys(), "run: python -m tests.spec.checklist"
+    assert bare == catalogue.open_list().reasons.keys(), "run: make checklist"
 
 
 def test_the_list_of_what_is_not_tested_only_shrinks() -> None:
