@@ -12,7 +12,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from idp.agencies.models import READ_LOGO, ClientLogo
+from idp.agencies.models import READ_LOGO, Client, ClientLogo
 from idp.core.database import HotPath, db
 from idp.core.outbound import Outbound, OutboundRefused
 
@@ -83,6 +83,12 @@ def keep(client_id: UUID, logo: Logo | None) -> None:
         db.session.add(
             ClientLogo(client_id=client_id, digest=logo.digest, media_type=logo.media_type, content=logo.content)
         )
+
+
+def settle(client_id: str, logo: Logo | None) -> None:
+    """Make `logo` the logo of the client called `client_id`, or none. Commits."""
+    keep(db.session.scalars(sa.select(Client.id).where(Client.client_id == client_id)).one(), logo)
+    db.session.commit()
 
 
 def read(hot_path: HotPath, client_id: UUID, version: str) -> Logo | None:

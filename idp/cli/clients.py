@@ -2,17 +2,24 @@
 
 import json
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import click
 
 from idp.agencies import apply as acts
+from idp.agencies import invitations, logos, outside
 from idp.agencies.document import ClientDocument, read
+from idp.agencies.logos import Logo
 from idp.agencies.reading import DocumentRefused
 from idp.cli.shared import Refused, services
+from idp.core.outbound import Outbound
+from idp.core.scopes import SCOPES
 
 MAX_FILE_BYTES = 1_048_576
+MAX_LABEL = 100
 
 
 @click.group("clients")
@@ -31,9 +38,15 @@ def apply_command(files: tuple[Path, ...], check: bool) -> None:  # noqa: FBT001
     with services() as given:
         try:
             documents = _read(files, is_sandbox=given.settings.is_sandbox)
+            pictures = _look(documents, given.outbound)
             applied = acts.apply(documents, is_sandbox=given.settings.is_sandbox, is_trial=check)
         except DocumentRefused as refused:
             raise Refused(*refused.problems) from refused
+        for each, document, picture in zip(applied, documents, pictures, strict=True):
+            if picture is None and document.metadata.logo_uri is not None:
+                click.echo(f"{document.source}: logo_uri: did not answer; the logo stays as it was", err=True)
+            elif not check:
+                logos.settle(each.client_id, picture)
     for each in applied:
         click.echo(f"{each.client_id}\t{each.agency_slug}\t{each.outcome}\tversion {each.version}")
         # A trial makes identifiers and secrets that nobody will ever have.
@@ -85,6 +98,64 @@ def _act(act: Callable[[str], bool], client_id: str, *, done: str, else_: str) -
             click.echo(f"{client_id} {done if act(client_id) else else_}")
         except acts.UnknownClient as unknown:
             raise Refused(f"{client_id}: there is no such client; `idp clients list` shows all") from unknown
+
+
+@group.command("invite")
+@click.argument("agency")
+@click.option("--scope", "scopes", default="openid", show_default=True, help="The most a client may ask for.")
+@click.option("--clients", "number", default=1, show_default=True, type=click.IntRange(1, 1_000))
+@click.option("--days", default=7, show_default=True, type=click.IntRange(1, 366), help="How long it works.")
+@click.option("--label", default="", help="Whom it is for; shown by `invitations`.")
+def invite_command(agency: str, scopes: str, number: int, days: int, label: str) -> None:
+    """Make a token with which AGENCY (its slug) registers clients at /register. It is shown once."""
+    names = scopes.split()
+    if unknown := [name for name in names if name not in SCOPES]:
+        raise Refused(f"--scope: {unknown[0]} is none of {' '.join(SCOPES)}")
+    if "openid" not in names:
+        raise Refused("--scope: must contain openid")
+    if len(label) > MAX_LABEL:
+        raise Refused(f"--label: must have at most {MAX_LABEL} characters")
+    with services():
+        try:
+            token = invitations.invite(agency, label=label, scopes=names, clients=number, life=timedelta(days=days))
+        except invitations.UnknownAgency as unknown_agency:
+            raise Refused(f"{agency}: there is no such agency; apply a first client of it") from unknown_agency
+    click.echo(f"initial_access_token for {agency}: {token}")
+
+
+@group.command("invitations")
+def invitations_command() -> None:
+    """List the tokens made by `invite`: id, agency, clients left, last day, label."""
+    with services():
+        for each in invitations.issued():
+            state = "revoked" if each.is_revoked else f"{each.clients_left} left"
+            click.echo(f"{each.id}\t{each.agency_slug}\t{state}\tuntil {each.expires_at:%Y-%m-%d}\t{each.label}")
+
+
+@group.command("revoke-invitation")
+@click.argument("invitation", type=click.UUID)
+def revoke_invitation_command(invitation: UUID) -> None:
+    """End the token with this id; clients registered with it stay."""
+    with services():
+        try:
+            invitations.revoke(invitation)
+        except invitations.UnknownInvitation as unknown:
+            raise Refused(f"{invitation}: is unknown or revoked; `idp clients invitations` shows all") from unknown
+    click.echo(f"{invitation} revoked")
+
+
+def _look(documents: list[ClientDocument], outbound: Outbound) -> list[Logo | None]:
+    """Ask the clients' own servers what only they can say; every document's problems are told together."""
+    pictures: list[Logo | None] = []
+    problems: list[str] = []
+    for document in documents:
+        try:
+            pictures.append(outside.look(document, outbound))
+        except DocumentRefused as refused:
+            problems.extend(refused.problems)
+    if problems:
+        raise DocumentRefused(problems)
+    return pictures
 
 
 def _read(files: tuple[Path, ...], *, is_sandbox: bool) -> list[ClientDocument]:

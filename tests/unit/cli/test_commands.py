@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from idp.cli.settings import shown
+from tests.publishing import Publisher
+from tests.registering import png
 from tests.unit.agencies.documents import members
 
 ROOT = Path(__file__).parents[3]
@@ -60,6 +62,39 @@ def test_help_is_given_when_asked(noun: str) -> None:
     assert (status, errors) == (0, "")
     assert output.startswith(f"Usage: idp {noun}")
     assert f"  {noun} " in Terminal().run("--help")[1]
+
+
+def test_an_agency_is_invited_once_when_it_is_known(terminal: Terminal, tmp_path: Path) -> None:
+    status, _, errors = terminal.run("clients", "invite", "tax")
+    assert (status, errors) == (2, "tax: there is no such agency; apply a first client of it\n")
+    terminal.lines("clients", "apply", write(tmp_path / "etax.json", members()))
+    [line] = terminal.lines("clients", "invite", "tax", "--scope", "openid name", "--clients", "2", "--label", "Bộ")
+    token = line.removeprefix("initial_access_token for tax: ")
+    assert len(token) == 43
+    [listed] = terminal.lines("clients", "invitations")
+    name, agency, left, _, label = listed.split("\t")
+    assert (agency, left, label) == ("tax", "2 left", "Bộ")
+    assert token not in listed
+    assert terminal.lines("clients", "revoke-invitation", name) == [f"{name} revoked"]
+    assert terminal.run("clients", "revoke-invitation", name)[0] == 2
+    assert "revoked" in terminal.lines("clients", "invitations")[0]
+    assert terminal.run("clients", "invite", "tax", "--scope", "openid everything")[0] == 2
+    assert terminal.run("clients", "invite", "tax", "--scope", "name")[0] == 2
+
+
+def test_a_logo_is_fetched_when_its_document_is_applied(terminal: Terminal, tmp_path: Path) -> None:
+    with Publisher() as publisher:
+        picture = members(logo_uri=publisher.serve("/logo.png", png()))
+        terminal.lines("clients", "apply", "--check", write(tmp_path / "etax.json", picture))
+        terminal.lines("clients", "apply", str(tmp_path / "etax.json"))
+        assert publisher.asked == ["/logo.png"] * 2
+        program = members(logo_uri=publisher.serve("/logo.svg", b"<svg/>"))
+        status, _, errors = terminal.run("clients", "apply", write(tmp_path / "svg.json", program))
+    assert status == 2
+    assert errors.endswith("svg.json: logo_uri: must be a PNG, JPEG or WebP picture\n")
+    status, _, errors = terminal.run("clients", "apply", str(tmp_path / "etax.json"))
+    assert status == 0
+    assert "logo_uri: did not answer" in errors
 
 
 def test_help_loads_no_heavy_library_when_asked() -> None:
