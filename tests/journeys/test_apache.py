@@ -5,10 +5,11 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import BrowserContext
+from playwright.sync_api import BrowserContext, Page
 
 from tests.journeys import citizen
 from tests.journeys.stage import REGISTRATIONS, House, Running, done, operate
@@ -20,9 +21,9 @@ APACHE = Path("/usr/sbin/apache2")
 MODULE = Path("/usr/lib/apache2/modules/mod_auth_openidc.so")
 
 
-@pytest.fixture(scope="module")
-def land_registry(house: House) -> Iterator[str]:
-    """Yield the address of the portal; its registration is applied and its Apache runs."""
+@contextmanager
+def apache(house: House, **changes: str) -> Iterator[str]:
+    """Yield the address of the portal; its registration is applied and its Apache runs. `changes` are to its files."""
     if not (APACHE.exists() and MODULE.exists()):
         left_out("no Apache with mod_auth_openidc: apt-get install apache2-bin libapache2-mod-auth-openidc")
     port = free_port()
@@ -35,6 +36,7 @@ def land_registry(house: House) -> Iterator[str]:
         "@RUN_DIR@": str(directory),
         "@CLIENT_SECRET@": "sandbox-apache-secret-for-loopback-only-9Kd4wZ6b",
         "@CRYPTO_PASSPHRASE@": "a-passphrase-of-the-tests-alone-0123456789",
+        **changes,
     }
 
     def fill(source: Path, target: Path) -> Path:
@@ -60,6 +62,24 @@ def land_registry(house: House) -> Iterator[str]:
         sys.stdout.write((directory / "error.log").read_text("utf-8", errors="replace"))
         assert server.family() == []
         shutil.rmtree(directory)
+
+
+@pytest.fixture(scope="module")
+def land_registry(house: House) -> Iterator[str]:
+    with apache(house) as address:
+        yield address
+
+
+@pytest.fixture
+def framed_registry(house: House) -> Iterator[str]:
+    """Yield the same portal under another name, told of a logout through the browser."""
+    through_browser = {
+        '"backchannel_logout_uri"': '"frontchannel_logout_uri"',
+        "logout=backchannel": "logout=get",
+        "apache-portal": "apache-framed-portal",
+    }
+    with apache(house, **through_browser) as address:
+        yield address
 
 
 def test_citizen_signs_in_and_out_through_apache(
@@ -92,3 +112,48 @@ def test_citizen_signs_in_and_out_through_apache(
     assert page.url.startswith(f"{land_registry}/")
     page.goto(f"{land_registry}/protected/")
     assert page.url.endswith("/login")
+
+
+def sign_in_here_and_at_the_library(page: Page, portal: str, house: House) -> None:
+    page.goto(portal)
+    page.click("#signin")
+    citizen.log_in(page, house.somebody())
+    page.click("#consent-allow")
+    page.wait_for_selector("#person-name")
+    page.goto(house.library)
+    page.click("#signin")
+    page.click("#consent-allow")
+    page.wait_for_selector("#sub")
+
+
+def test_who_signs_out_at_the_library_is_signed_out_at_apache(
+    land_registry: str, house: House, profile: Callable[..., BrowserContext]
+) -> None:
+    page = profile(java_script_enabled=False).new_page()
+    sign_in_here_and_at_the_library(page, land_registry, house)
+    page.click("#signout")
+    page.click("#logout-confirm")
+    page.wait_for_selector("#portal-signed-out")
+    page.goto(f"{land_registry}/protected/")
+    assert page.url.startswith(f"{house.issuer}/signin/")
+    listed = done(operate("deliveries", "list", "--client", "apache-portal", settings=house.settings))
+    assert listed.startswith("apache-portal\t0 pending\t")
+    assert "confirmed\t0 refused\t0 given up\tstatus 200" in listed
+
+
+def test_who_signs_out_at_the_library_is_signed_out_at_apache_through_the_browser(
+    framed_registry: str, house: House, profile: Callable[..., BrowserContext]
+) -> None:
+    page = profile(java_script_enabled=False).new_page()
+    complaints: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text))
+    sign_in_here_and_at_the_library(page, framed_registry, house)
+    page.click("#signout")
+    page.click("#logout-confirm")
+    page.wait_for_selector("#signed-out")
+    assert page.locator("iframe").count() == 1
+    # No script, no click: the page goes on by itself.
+    page.wait_for_selector("#portal-signed-out")
+    assert [each for each in complaints if "frame-src" in each] == []
+    page.goto(f"{framed_registry}/protected/")
+    assert page.url.startswith(f"{house.issuer}/signin/")

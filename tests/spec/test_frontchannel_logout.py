@@ -107,7 +107,7 @@ def test_each_client_of_the_session_is_told_in_its_own_way(
         assert len(listener.received) == 2
     [address] = frames(page)
     assert f"https://{front.client_id}.example" in address, "who has confirmed needs no frame"
-    assert "2 of 2" in page.ids["signed-out-count"]
+    assert "2 of 4" in page.ids["signed-out-count"]
     assert "Told through your browser" in page.text
     assert "May still be open" in page.text
 

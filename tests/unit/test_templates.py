@@ -127,7 +127,7 @@ def contexts(name: str) -> dict[str, dict[str, Any]]:
         },
         "oidc/signed_out.html": {
             "services": [(name, name, told) for told in ("confirmed", "waiting", "unconfirmed", "browser", "untold")],
-            "confirmed": 1, "asked": 3, "is_waiting": True, "is_left_open": True, "again_url": "/logout/done",
+            "confirmed": 1, "is_asked": True, "is_waiting": True, "is_left_open": True, "again_url": "/logout/done",
             "back_url": name, "home_url": name, "agency": name, "moves_on": True, "frames": [(name, name)],
         },
         "decoupled/device.html": {"user_code": name, "errors": [], "action": "/device"},

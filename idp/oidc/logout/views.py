@@ -147,7 +147,7 @@ def _signed_out(
             (service.client.name(language), service.client.client_uri, service.told) for service in known.services
         ],
         confirmed=known.number(Told.CONFIRMED),
-        asked=known.number(Told.CONFIRMED, Told.WAITING, Told.UNCONFIRMED),
+        is_asked=known.number(Told.CONFIRMED, Told.WAITING, Told.UNCONFIRMED) > 0,
         is_waiting=known.number(Told.WAITING) > 0,
         is_left_open=known.number(Told.UNCONFIRMED, Told.UNTOLD) > 0,
         again_url=again_url,
