@@ -1,0 +1,470 @@
+"""The life of codes, refresh tokens, access tokens and sessions, walked at random beside a model of the specifications.
+
+The model below was written from RFC 6749, 4.1.2, 5.2 and 6, RFC 7009, RFC 7662, RFC 9700, 4.14, and OpenID Connect
+Core 1.0, 11 and 12.2: it knows nothing of rows. Hypothesis chooses what happens; a failure prints every step.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    initialize,
+    multiple,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+from werkzeug.test import TestResponse
+
+from idp.agencies.models import Client, ClientState
+from idp.citizens.models import CitizenState
+from idp.oidc.models import AccessToken, AuthorizationCode, OfflineGrant
+from idp.sso.models import SsoSession
+from tests.browser import Browser
+from tests.keyed import keyed
+from tests.provider import Answer, Person, Portal, Provider
+
+LASTING: dict[str, Any] = {
+    "scope": "openid name offline_access",
+    "grant_types": ["authorization_code", "refresh_token"],
+    "basis": "legal",
+}
+SHORT, LONG = "openid name", "openid name offline_access"
+# Seconds that pass at a time, chosen so that no sum of them comes near the end of a life below.
+STEPS = (45, 660, 475_200, 691_200)
+AGED = (AuthorizationCode, AccessToken, OfflineGrant, SsoSession)
+WALKS, LONGEST_WALK = 22, 30
+
+
+@dataclass(eq=False)
+class Session:
+    """One session in one browser; `is_certain` while the model knows that nothing but time can have ended it."""
+
+    browser: Browser
+    seen_at: int
+    has_ended: bool = False
+    is_certain: bool = True
+
+
+@dataclass(eq=False)
+class Family:
+    """All that one code buys. `generation` is the refresh token that works now, where tokens rotate."""
+
+    portal: Portal
+    session: Session
+    is_lasting: bool
+    was_revoked: bool = False
+    generation: int = 0
+    rotates: bool = True
+    made_at: int = 0
+    used_at: int = 0
+    first: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(eq=False)
+class Code:
+    """A code on its way to its client."""
+
+    text: str
+    family: Family
+    until: int
+    was_spent: bool = False
+
+
+@dataclass(eq=False)
+class Received:
+    """What one token response brought: an access token, and a refresh token with its place in its family."""
+
+    access: str
+    family: Family
+    until: int
+    scope: str
+    refresh: str | None
+    generation: int
+    was_revoked: bool = False
+
+    @property
+    def is_newest(self) -> bool:
+        """Tell whether the refresh token is the one to use now."""
+        return not self.family.rotates or self.generation == self.family.generation
+
+
+@dataclass(frozen=True)
+class World:
+    """What all walks on one provider share."""
+
+    provider: Provider
+    person: Person
+    portals: tuple[Portal, Portal, Portal]
+
+    def put_in_order(self) -> None:
+        """Let everything be as it was before the first walk."""
+        self.person.set(state=CitizenState.ACTIVE)
+        for portal in self.portals:
+            self.set_client(portal, ClientState.ACTIVE)
+
+    def set_client(self, portal: Portal, state: ClientState) -> None:
+        self.provider.run(sa.update(Client).where(Client.client_id == portal.client_id).values(state=state))
+        self.provider.forget_caches()
+
+
+@pytest.fixture(scope="module")
+def world(provider: Provider) -> Iterator[World]:
+    portals = (provider.portal(**LASTING), provider.portal(**LASTING), keyed(provider, profile="fapi2", **LASTING))
+    made = World(provider, provider.citizen(totp=False), portals)
+    for portal in portals:
+        # What is agreed to once for good is agreed to here, so that every walk begins alike.
+        browser = provider.browser()
+        portal.arrive(browser, made.person, scope=SHORT)
+        portal.arrive(browser, scope=LONG)
+    yield made
+    made.put_in_order()
+
+
+class Life(RuleBasedStateMachine):
+    """What may happen, in any order, and what must then be true."""
+
+    codes = Bundle("codes")
+    tokens = Bundle("tokens")
+    world: World
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.world.put_in_order()
+        self.now = 0
+        self.is_enabled = True
+        self.suspended: set[str] = set()
+        self.session: Session | None = None
+        self.received: list[Received] = []
+        chosen = self.world.provider.settings
+        self.idle, self.absolute = chosen.refresh_idle, chosen.refresh_absolute
+        self.code_life, self.session_idle = chosen.code_lifetime, chosen.session_idle
+
+    # --- what the specifications say
+
+    def may_ask(self, portal: Portal) -> bool:
+        return portal.client_id not in self.suspended
+
+    def is_grant_alive(self, family: Family) -> bool:
+        is_over = self.now - family.used_at > self.idle or self.now - family.made_at > self.absolute
+        return family.is_lasting and not family.was_revoked and not is_over
+
+    def is_alive(self, access: Received) -> bool:
+        """RFC 6749, 4.1.2; RFC 7009, 2.1; OpenID Connect Core 1.0, 11: by the session, or by the offline grant."""
+        family = access.family
+        if access.was_revoked or family.was_revoked or self.now >= access.until or not self.is_enabled:
+            return False
+        return family.is_lasting or not family.session.has_ended
+
+    def is_uncertain(self, family: Family) -> bool:
+        return not family.is_lasting and not family.session.has_ended and not family.session.is_certain
+
+    # --- what happens
+
+    @initialize(target=codes, portal=st.integers(0, 2), scope=st.sampled_from((SHORT, LONG)))
+    def sign_in_first(self, portal: int, scope: str) -> Code:
+        return self._sign_in(portal, scope)
+
+    @rule(target=codes, portal=st.integers(0, 2), scope=st.sampled_from((SHORT, LONG, LONG)))
+    @precondition(lambda self: self.is_enabled and (self.session is None or self.session.has_ended))
+    def sign_in(self, portal: int, scope: str) -> Any:
+        if not self.may_ask(self.world.portals[portal]):
+            return multiple()
+        return self._sign_in(portal, scope)
+
+    def _sign_in(self, number: int, scope: str) -> Code:
+        portal = self.world.portals[number]
+        browser = self.world.provider.browser()
+        self.session = Session(browser, self.now)
+        return self._code(portal, portal.arrive(browser, self.world.person, scope=scope), scope)
+
+    def _code(self, portal: Portal, answer: Answer, scope: str) -> Code:
+        assert self.session is not None
+        family = Family(portal, self.session, is_lasting="offline_access" in scope)
+        family.rotates = portal.document.get("profile") != "fapi2"
+        self.session.seen_at = self.now
+        return Code(answer["code"], family, self.now + self.code_life)
+
+    @rule(target=codes, portal=st.integers(0, 2), scope=st.sampled_from((SHORT, LONG)))
+    @precondition(lambda self: self.session is not None)
+    def come_back(self, portal: int, scope: str) -> Any:
+        """Single sign-on without a page, by whatever is left of the session."""
+        assert self.session is not None
+        chosen, session = self.world.portals[portal], self.session
+        if not self.may_ask(chosen):
+            page = session.browser.get(chosen.address(prompt="none", scope=scope))
+            assert page.left_for is None
+            assert 400 <= page.status < 500
+            return multiple()
+        answer = chosen.arrive(session.browser, prompt="none", scope=scope)
+        self._check_statuses(session.browser)
+        rested = self.now - session.seen_at
+        if not self.is_enabled or session.has_ended or rested > self.session_idle:
+            assert answer.get("code") is None
+            session.is_certain = False
+        elif rested < self.session_idle * 0.8 and session.is_certain:
+            assert answer.get("code") is not None, answer
+        return multiple() if answer.get("code") is None else self._code(chosen, answer, scope)
+
+    @rule(target=tokens, code=codes, by=st.integers(0, 2), knows_verifier=st.sampled_from((True, True, False)))
+    def redeem(self, code: Code, by: int, knows_verifier: bool) -> Any:
+        """RFC 6749, 4.1.2 and 4.1.3: once, for its client, with its verifier; a second time takes everything back."""
+        asking, family = self.world.portals[by], code.family
+        changes = {} if knows_verifier else {"code_verifier": "x" * 43}
+        if asking is not family.portal:
+            changes |= {"redirect_uri": family.portal.redirect_uri, "code_verifier": family.portal.verifier}
+        response = self._seen(asking.redeem(code.text, **changes))
+        if not self.may_ask(asking):
+            assert response.status_code == 401
+            return multiple()
+        if asking is not family.portal:
+            self._is_refused(response)
+            return multiple()
+        if code.was_spent:
+            self._is_refused(response)
+            family.was_revoked = True
+            return multiple()
+        can_spend = self.is_enabled and self.now < code.until and not family.session.has_ended
+        if can_spend and not family.session.is_certain:
+            can_spend = response.status_code == 200 or not knows_verifier
+        if not can_spend:
+            self._is_refused(response)
+            return multiple()
+        code.was_spent = True
+        if not knows_verifier:
+            self._is_refused(response)
+            return multiple()
+        assert response.status_code == 200, response.text
+        document = response.get_json()
+        family.first = self._claims(family.portal, document)
+        family.made_at = family.used_at = self.now
+        assert ("refresh_token" in document) is family.is_lasting
+        return self._received(family, document)
+
+    def _received(self, family: Family, document: dict[str, Any]) -> Received:
+        received = Received(
+            document["access_token"],
+            family,
+            self.now + document["expires_in"],
+            document["scope"],
+            document.get("refresh_token"),
+            family.generation,
+        )
+        self.received.append(received)
+        return received
+
+    @rule(
+        target=tokens,
+        refresh=tokens,
+        by=st.sampled_from((None, None, 0, 1, 2)),
+        scope=st.sampled_from((None, None, "openid", "openid offline_access", "openid email", " ")),
+    )
+    def refresh(self, refresh: Received, by: int | None, scope: str | None) -> Any:
+        """RFC 6749, 6; RFC 9700, 4.14.2: the newest works, an older one ends its family, nobody else may use it."""
+        family = refresh.family
+        if refresh.refresh is None:
+            return multiple()
+        asking = family.portal if by is None else self.world.portals[by]
+        response = self._seen(self._refresh(asking, refresh.refresh, scope))
+        if not self.may_ask(asking):
+            assert response.status_code == 401
+            return multiple()
+        is_current = refresh.is_newest
+        if asking is not family.portal or not self.is_grant_alive(family):
+            self._is_refused(response, "invalid_scope")
+            return multiple()
+        if not self.is_enabled and is_current:
+            self._is_refused(response, "invalid_scope")
+            return multiple()
+        if scope in ("openid email", " "):
+            # Too much, or nothing at all; a wrong question is not yet a theft.
+            self._is_refused(response, "invalid_scope")
+            family.was_revoked = family.was_revoked or (
+                response.get_json()["error"] == "invalid_grant" and not is_current
+            )
+            return multiple()
+        if not is_current:
+            self._is_refused(response)
+            family.was_revoked = True
+            return multiple()
+        assert response.status_code == 200, response.text
+        document = response.get_json()
+        assert set(document["scope"].split()) == set((scope or LONG).split())
+        claims = self._claims(asking, document)
+        for name in ("iss", "sub", "aud", "auth_time", "acr", "amr"):
+            assert claims[name] == family.first[name]
+        assert claims.get("nonce", family.first["nonce"]) == family.first["nonce"]
+        if family.rotates:
+            assert document["refresh_token"] != refresh.refresh
+            family.generation += 1
+        family.used_at = self.now
+        return self._received(family, document)
+
+    def _refresh(self, asking: Portal, text: str, scope: str | None) -> TestResponse:
+        changes = {} if scope is None else {"scope": scope}
+        form = {"grant_type": "refresh_token", "refresh_token": text, **changes}
+        send = getattr(asking, "send", None)
+        response: TestResponse = send("/token", form) if send is not None else asking.post("/token", **form)
+        return response
+
+    @rule(access=tokens, by=st.sampled_from((None, None, 0, 1, 2)))
+    def revoke_access_token(self, access: Received, by: int | None) -> None:
+        """RFC 7009, 2.1: the client it was issued to, and nobody else."""
+        asking = access.family.portal if by is None else self.world.portals[by]
+        response = self._seen(self._post(asking, "/revoke", token=access.access))
+        if not self.may_ask(asking):
+            assert response.status_code == 401
+        elif asking is access.family.portal:
+            assert response.status_code == 200
+            access.was_revoked = True
+
+    @rule(refresh=tokens, by=st.sampled_from((None, 0, 1, 2)))
+    def revoke_refresh_token(self, refresh: Received, by: int | None) -> None:
+        """RFC 7009, 2.1: with it go the access tokens of the same grant."""
+        if refresh.refresh is None:
+            return
+        asking = refresh.family.portal if by is None else self.world.portals[by]
+        form = {"token": refresh.refresh, "token_type_hint": "refresh_token"}
+        response = self._seen(self._post(asking, "/revoke", **form))
+        if not self.may_ask(asking):
+            assert response.status_code == 401
+        elif asking is refresh.family.portal:
+            assert response.status_code == 200
+            refresh.family.was_revoked = True
+
+    @rule()
+    @precondition(lambda self: self.session is not None and not self.session.has_ended)
+    def sign_out(self) -> None:
+        assert self.session is not None
+        self.session.browser.get("/logout")
+        if (page := self.session.browser.page) is not None and "logout-form" in page.forms:
+            self.session.browser.submit("logout-form")
+        self.session.has_ended = True
+        self._check_statuses(self.session.browser)
+
+    @rule(seconds=st.sampled_from((*STEPS[:2], *STEPS)))
+    def let_pass(self, seconds: int) -> None:
+        for model in AGED:
+            self.world.provider.age(model, model.citizen_id == self.world.person.id, seconds=seconds)
+        self.now += seconds
+
+    @rule()
+    @precondition(lambda self: self.is_enabled)
+    def disable_citizen(self) -> None:
+        self.world.person.set(state=CitizenState.DISABLED)
+        self.is_enabled = False
+
+    @rule()
+    @precondition(lambda self: not self.is_enabled)
+    def enable_citizen(self) -> None:
+        self.world.person.set(state=CitizenState.ACTIVE)
+        self.is_enabled = True
+
+    @rule(portal=st.integers(0, 2))
+    def suspend_or_resume(self, portal: int) -> None:
+        chosen = self.world.portals[portal]
+        state = ClientState.SUSPENDED if self.may_ask(chosen) else ClientState.ACTIVE
+        self.world.set_client(chosen, state)
+        self.suspended ^= {chosen.client_id}
+
+    # --- what must be true
+
+    def look(self, access: Received) -> None:
+        """UserInfo and introspection agree with the model about one access token, and nobody else learns of it."""
+        family = access.family
+        response = self._seen(family.portal.userinfo(access.access))
+        is_uncertain = self.is_uncertain(family)
+        works = self.is_alive(access) and self.may_ask(family.portal)
+        if not works:
+            assert response.status_code == 401
+        elif not is_uncertain:
+            assert response.status_code == 200, response.text
+            body = response.get_json()
+            assert body["sub"] == family.first["sub"]
+            assert ("name" in body) == ("name" in access.scope.split())
+        for portal in self.world.portals:
+            if not self.may_ask(portal):
+                continue
+            told = self._introspected(portal, access.access)
+            if portal is not family.portal or not works:
+                assert told == {"active": False}
+            elif not is_uncertain:
+                assert told["active"] is True
+                assert (told["sub"], told["acr"]) == (family.first["sub"], family.first["acr"])
+                assert told["scope"] == access.scope
+
+    @rule(received=tokens)
+    def look_at(self, received: Received) -> None:
+        self.look(received)
+        self.look_at_refresh_token(received)
+
+    def look_at_refresh_token(self, refresh: Received) -> None:
+        family = refresh.family
+        if refresh.refresh is None:
+            return
+        for portal in self.world.portals:
+            if not self.may_ask(portal):
+                continue
+            told = self._introspected(portal, refresh.refresh)
+            works = portal is family.portal and self.is_grant_alive(family) and refresh.is_newest and self.is_enabled
+            assert told["active"] is works
+
+    def teardown(self) -> None:
+        """Look at everything that was ever received, whatever became of it."""
+        for received in self.received:
+            self.look_at(received)
+
+    # --- asking
+
+    def _introspected(self, portal: Portal, token: str) -> dict[str, Any]:
+        response = self._seen(self._post(portal, "/introspect", token=token))
+        assert response.status_code == 200, response.text
+        told: dict[str, Any] = response.get_json()
+        return told
+
+    def _post(self, portal: Portal, path: str, **form: str) -> TestResponse:
+        send = getattr(portal, "send", None)
+        response: TestResponse = send(path, form, binds=False) if send is not None else portal.post(path, **form)
+        return response
+
+    def _claims(self, portal: Portal, document: dict[str, Any]) -> dict[str, Any]:
+        claims: dict[str, Any] = portal.claims(document)
+        return claims
+
+    def _is_refused(self, response: TestResponse, *others: str) -> None:
+        assert response.status_code == 400, response.text
+        assert response.get_json()["error"] in ("invalid_grant", *others)
+        assert "access_token" not in response.text
+
+    def _seen(self, response: TestResponse) -> TestResponse:
+        assert response.status_code < 500, response.text
+        return response
+
+    def _check_statuses(self, browser: Browser) -> None:
+        assert all(response.status_code < 500 for response in browser.seen)
+
+
+@pytest.mark.holds(
+    "B24", "B27", "F6", "F10", "RFC9700-4.14-1", "RFC9700-2.2.2-1", "FAPI2SP-5.3.2.1-7", "FAPI2SP-5.3.4-2"
+)
+def test_codes_and_tokens_live_as_the_specifications_say_when_anything_happens(world: World) -> None:
+    class LifeHere(Life):
+        pass
+
+    LifeHere.world = world
+    run_state_machine_as_test(
+        LifeHere,
+        settings=settings(
+            max_examples=WALKS,
+            stateful_step_count=LONGEST_WALK,
+            suppress_health_check=list(HealthCheck),
+            print_blob=False,
+        ),
+    )
