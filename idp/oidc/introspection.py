@@ -79,6 +79,9 @@ def _access(row: Row, client: Client, provider: Services) -> dict[str, Any]:
         "iat": clock.epoch(as_instant(row["issued_at"])),
         "exp": clock.epoch(as_instant(row["expires_at"])),
     }
+    if row["auth_time"] is not None:
+        # So that a resource server can ask for a fresher sign-in (RFC 9470, 6.2).
+        document["auth_time"] = clock.epoch(as_instant(row["auth_time"]))
     if row["confirmation"]:
         document["cnf"] = sender.cnf(row["confirmation"])
     return document

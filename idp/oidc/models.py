@@ -61,6 +61,7 @@ class AccessToken(Model):
         sa.String(64), default="", doc="Key it is bound to: `jkt:` or `x5t:` and a SHA-256 thumbprint; empty: bearer"
     )
     acr: Mapped[str] = mapped_column(sa.String(16))
+    auth_time: Mapped[datetime | None] = mapped_column(Instant, doc="None for a token of the first schema")
     issued_at: Mapped[datetime] = mapped_column(Instant)
     expires_at: Mapped[datetime] = mapped_column(Instant, index=True)
     revoked_at: Mapped[datetime | None] = mapped_column(Instant)

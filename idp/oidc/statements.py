@@ -123,7 +123,7 @@ _SPENT = (
 )
 _INSERT_ACCESS = """
         INSERT INTO access_token (digest, code_digest, client_id, citizen_id, session_id, grant_id, sub, scope, claims,
-            resource, confirmation, acr, issued_at, expires_at)
+            resource, confirmation, acr, auth_time, issued_at, expires_at)
 """
 _TARGET = "CASE WHEN :resource = :own THEN '' ELSE {first.resource} END"
 _SPENT_EVENT = (
@@ -148,7 +148,7 @@ SPEND_CODE = Change(
         SELECT :token_digest, :code_digest, {first.client_id}, {first.citizen_id}, {first.session_id}, NULL,
             {first.sub}, {first.scope}, {first.claims}, """
         + _TARGET
-        + """, :confirmation, {first.acr}, {now}, {after_first_token_lifetime}
+        + """, :confirmation, {first.acr}, {first.auth_time}, {now}, {after_first_token_lifetime}
         {from_first} WHERE {first.bound}
         """,
         _SPENT_EVENT,
@@ -166,7 +166,7 @@ SPEND_CODE_FOR_OFFLINE = Change(
             CASE WHEN {first.offline} THEN :grant_id END,
             {first.sub}, {first.scope}, {first.claims}, """
         + _TARGET
-        + """, :confirmation, {first.acr}, {now}, {after_first_token_lifetime}
+        + """, :confirmation, {first.acr}, {first.auth_time}, {now}, {after_first_token_lifetime}
         {from_first} WHERE {first.bound}
         """,
         """
@@ -214,7 +214,7 @@ _REFRESHED_PARTS = (
         {first.sub}, CASE WHEN :scope = '' THEN {first.scope} ELSE :scope END,
         CASE WHEN :scope = '' THEN {first.claims} ELSE :claims END, """
     + _TARGET
-    + """, :confirmation, {first.acr}, {now}, {after_first_token_lifetime}
+    + """, :confirmation, {first.acr}, {first.auth_time}, {now}, {after_first_token_lifetime}
     {from_first}
     """,
     INSERT_EVENT + "SELECT :event_id, {now}, :event_name, {first.citizen_id}, {first.client_id}, "
@@ -293,7 +293,7 @@ REVOKE_REPLAYED = Change(
 # A token stops with its session, or, when it lives by an offline grant, with that.
 READ_TOKEN = Query(
     """
-    SELECT t.sub, t.scope, t.claims, t.client_id, t.citizen_id, t.session_id, t.acr, t.resource, t.confirmation,
+    SELECT t.sub, t.scope, t.claims, t.client_id, t.citizen_id, t.session_id, t.acr, t.auth_time, t.resource, t.confirmation,
         t.issued_at, t.expires_at, z.profile
     FROM access_token t
     JOIN citizen z ON z.id = t.citizen_id

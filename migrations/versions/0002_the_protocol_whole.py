@@ -24,6 +24,7 @@ def upgrade() -> None:
         ("authorization_code", sa.Column("resource", sa.Text(), nullable=False, server_default="")),
         ("authorization_code", sa.Column("confirmation", sa.String(length=64), nullable=False, server_default="")),
         ("access_token", sa.Column("grant_id", sa.Uuid(), nullable=True)),
+        ("access_token", sa.Column("auth_time", _TIME, nullable=True)),
         ("access_token", sa.Column("resource", sa.Text(), nullable=False, server_default="")),
         ("access_token", sa.Column("confirmation", sa.String(length=64), nullable=False, server_default="")),
     ):
@@ -191,6 +192,7 @@ def downgrade() -> None:
     for table, column in (
         ("access_token", "confirmation"),
         ("access_token", "resource"),
+        ("access_token", "auth_time"),
         ("access_token", "grant_id"),
         ("authorization_code", "confirmation"),
         ("authorization_code", "resource"),

@@ -186,7 +186,7 @@ def test_a_resource_that_was_not_asked_for_cannot_be_had_later(
 # --- introspection by the server ----------------------------------------------------------------------------------
 
 
-@pytest.mark.holds("RFC7662-2.2-1", "RFC7662-2.2-2", "RFC7662-2.2-3", "RFC7662-4-1")
+@pytest.mark.holds("RFC7662-2.2-1", "RFC7662-2.2-2", "RFC7662-2.2-3", "RFC7662-4-1", "RFC9470-6.2-1")
 def test_a_data_provider_sees_as_far_as_its_own_scopes(
     provider: Provider, portal: Portal, server: Portal, asking_server: Portal, browser: Browser, person: Person
 ) -> None:
@@ -195,6 +195,7 @@ def test_a_data_provider_sees_as_far_as_its_own_scopes(
     assert (seen["active"], seen["client_id"], seen["aud"]) == (True, portal.client_id, resource_of(asking_server))
     assert seen["scope"] == "openid name"
     assert seen["sub"] == sub_for(provider, person, asking_server) != portal.claims(tokens)["sub"]
+    assert seen["auth_time"] == portal.claims(tokens)["auth_time"]
     # Nobody else learns that it exists.
     for stranger in (server, provider.portal()):
         assert stranger.post("/introspect", token=tokens["access_token"]).get_json() == {"active": False}
