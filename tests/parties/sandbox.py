@@ -5,7 +5,7 @@ import json
 import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,22 @@ from tests.services import free_port, left_out
 
 PARTIES = Path(__file__).parent
 SCOPE = "openid name email"
+AT_ONCE = 30
+EVERY_CLAIM = {
+    "family_name": "Nguyễn",
+    "middle_name": "Thị",
+    "given_name": "Hoà",
+    "nickname": "Hoà",
+    "preferred_username": "hoa",
+    "profile": "https://nguoi.example/hoa",
+    "picture": "https://nguoi.example/hoa.png",
+    "website": "https://hoa.example/",
+    "zoneinfo": "Asia/Ho_Chi_Minh",
+    "locale": "vi-VN",
+    "email_verified": True,
+    "phone_number_verified": False,
+    "address": {"locality": "Phường Mẫu", "region": "Hà Nội", "country": "VN"},
+}
 
 
 @dataclass(frozen=True)
@@ -45,11 +61,33 @@ class Sandbox:
     issuer: str
     settings: dict[str, str]
     directory: Path
-    people: list[Persona]
+    strangers: list[Persona]
+    people: list[Persona] = field(default_factory=list)
 
     def walker(self) -> Walker:
         """Return a citizen nobody else uses, with a browser that has never been here."""
-        return Walker(self.people.pop())
+        return Walker(self.somebody())
+
+    def somebody(self) -> Persona:
+        """Return an invented citizen nobody else uses, with an authenticator app."""
+        if not self.people:
+            # A few at a time: a password costs as much to import as to check.
+            self.people = [self.strangers.pop() for _ in range(AT_ONCE)]
+            self.bring(self.people)
+        return self.people.pop()
+
+    def bring(self, people: Sequence[Persona]) -> None:
+        """Import people as an operator would."""
+        file = self.directory / f"people-{people[0].key}.json"
+        file.write_text(json.dumps([person.document() for person in people]), "utf-8")
+        done(operate("citizens", "import", str(file), settings=self.settings))
+
+    def somebody_known_wholly(self) -> Persona:
+        """Return somebody nobody else uses, of whom every standard claim is known (OpenID Connect Core 1.0, 5.1)."""
+        whole = {"full_name": "Nguyễn Thị Hoà", "email": "wholly@thu.example", "phone_number": "+84301234567"}
+        person = replace(self.strangers.pop(), **whole, claims=EVERY_CLAIM)
+        self.bring([person])
+        return person
 
     def register(self, party: str, origin: str, clients: Sequence[Client]) -> dict[str, Any]:
         """Apply the documents of a party's clients as an operator would; return the party's configuration."""
@@ -178,13 +216,11 @@ def sandbox(directory: Path, *, database_url: str, settings: Mapping[str, str] |
     }
     done(operate("secrets", "init", settings=chosen))
     done(operate("db", "upgrade", settings=chosen))
-    people = [
+    strangers = [
         person
-        for person in personas(3, 150)
+        for person in personas(3, 600)
         if person.standing is Standing.CURRENT and person.level == "loa2" and person.totp_secret
     ]
-    (directory / "people.json").write_text(json.dumps([person.document() for person in people]), "utf-8")
-    done(operate("citizens", "import", str(directory / "people.json"), settings=chosen))
     server = Running(
         [sys.executable, "-m", "idp.cli", "serve", "--port", str(port), "--workers", "1"],
         log=directory / "provider.log",
@@ -192,6 +228,6 @@ def sandbox(directory: Path, *, database_url: str, settings: Mapping[str, str] |
     )
     try:
         server.until_it_answers(port)
-        yield Sandbox(issuer, chosen, directory, people)
+        yield Sandbox(issuer, chosen, directory, strangers)
     finally:
         server.end()
