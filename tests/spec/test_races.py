@@ -10,8 +10,9 @@ import sqlalchemy as sa
 from idp.citizens.models import PairwiseSubject
 from idp.core.ids import digest
 from idp.oidc.models import AccessToken, AuthorizationCode
-from idp.sso.models import Consent, Interaction, SsoSession
+from idp.sso.models import Consent, Interaction, LogoutDelivery, SsoSession
 from tests.browser import Browser
+from tests.listener import listening, register
 from tests.provider import Answer, Person, Portal, Provider, walk
 from tests.racers import Hit, Racers, Shot, racers_at
 
@@ -191,8 +192,25 @@ def test_a_sign_out_racing_with_codes_wins(
     leave = post(browser, action, fields)
     ask = Shot("GET", portal.address(), {}, browser.cookies())
     hits = racers.race(leave, *[ask] * (PROCESSES - 1))
-    assert hits[0].status == 200
+    assert hits[0].status == 303
     for hit in hits[1:]:
         code = Answer(hit.location).get("code") if hit.location and hit.location.startswith("https") else None
         if code is not None:
             assert portal.redeem(code).get_json()["error"] == "invalid_grant"
+
+
+def test_one_sign_out_tells_each_client_once(
+    provider: Provider, racers: Racers, browser: Browser, person: Person
+) -> None:
+    with listening() as listener:
+        told = provider.portal()
+        register(told, backchannel_logout_uri=f"{listener.url}/out")
+        told.arrive(browser, person)
+        browser.get("/logout")
+        action, fields = browser.form("logout-form")
+        hits = racers.race(post(browser, action, fields))
+        assert {hit.status for hit in hits} == {303}
+        rows = provider.scalars(sa.select(LogoutDelivery).where(LogoutDelivery.citizen_id == person.id))
+        assert [(row.state, row.attempts) for row in rows] == [("confirmed", 1)]
+        assert len(listener.received) == 1
+        assert all("signed-out" in browser.get(hit.location or "").ids for hit in hits)
