@@ -25,7 +25,7 @@ KEY_REFETCH_INTERVAL = 60  # seconds; an unknown kid must not let strangers make
 _CONNECT_TIMEOUT = 2.0
 _LARGEST_ANSWER = 262_144
 _ENDPOINTS = ("authorization_endpoint", "token_endpoint", "userinfo_endpoint", "jwks_uri")
-_OPTIONAL_ENDPOINTS = ("end_session_endpoint", "introspection_endpoint")
+_OPTIONAL_ENDPOINTS = ("device_authorization_endpoint", "end_session_endpoint", "introspection_endpoint")
 _PUBLIC_MEMBERS = {"RSA": ("n", "e"), "EC": ("crv", "x", "y")}
 
 
