@@ -175,7 +175,8 @@ class RelyingParty:
     def post(self, endpoint: str, form: Mapping[str, str | None], *, proof: str | None = None) -> requests.Response:
         """Post a form with the client's authentication; a bound client proves its key, with the nonce it is asked for.
 
-        Members of the form go before those that authenticate, None drops one; a `proof` is sent as it is.
+        A pushed request goes without a proof unless it is given one. Members of the form go before those that
+        authenticate, None drops one; a `proof` is sent as it is.
         """
         address = self.provider[f"{endpoint}_endpoint"]
         nonce: str | None = None
@@ -183,7 +184,7 @@ class RelyingParty:
             headers, fields = self._authentication()
             if proof is not None:
                 headers["DPoP"] = proof
-            elif self.binds:
+            elif self.binds and endpoint == "token":
                 headers["DPoP"] = self.proof_key.proof("POST", address, nonce=nonce)
             whole = without_none({**fields, **form})
             answer = requests.post(address, data=whole, headers=headers, timeout=_TIMEOUT)
