@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from joserfc import jws
@@ -31,6 +32,9 @@ CLIENT_ALGORITHMS = (*FAPI_ALGORITHMS, "RS256")
 
 # Members that tell a verifier to fetch, embed or reinterpret (RFC 8725, 2.8 and 3.10; RFC 7797).
 _FORBIDDEN = frozenset({"crit", "zip", "b64", "jku", "jwk", "x5u", "x5c", "enc"})
+_NUMBERS = {"RSA": ("n", "e"), "EC": ("crv", "x", "y"), "OKP": ("crv", "x")}
+_KINDS: Mapping[str, type[RSAKey] | type[ECKey] | type[OKPKey]] = {"RSA": RSAKey, "EC": ECKey, "OKP": OKPKey}
+_KEYS_REMEMBERED = 2_048
 # joserfc warns at every use of the older name.
 _KNOWN_AS = {"EdDSA": "Ed25519"}
 _VERIFIERS = {
@@ -117,12 +121,18 @@ def verification_keys(jwk: Mapping[str, Any], algorithms: Collection[str]) -> tu
 
 
 def import_public(jwk: Mapping[str, Any]) -> RSAKey | ECKey | OKPKey:
-    """Return the public half of an RSA, EC or OKP key, by nothing but its numbers. Raises joserfc's errors."""
-    if jwk["kty"] == "RSA":
-        return RSAKey.import_key({"kty": "RSA", "n": jwk["n"], "e": jwk["e"]})
-    if jwk["kty"] == "EC":
-        return ECKey.import_key({"kty": "EC", "crv": jwk["crv"], "x": jwk["x"], "y": jwk["y"]})
-    return OKPKey.import_key({"kty": "OKP", "crv": jwk["crv"], "x": jwk["x"]})
+    """Return the public half of an RSA, EC or OKP key, by nothing but its numbers.
+
+    Raises joserfc's errors, and KeyError or TypeError for what is no key at all.
+    """
+    return _imported(jwk["kty"], *(jwk[name] for name in _NUMBERS[jwk["kty"]]))
+
+
+# Checking a point costs as much as a signature, and a client comes with the same key again and again.
+@lru_cache(_KEYS_REMEMBERED)
+def _imported(kty: str, *numbers: str) -> RSAKey | ECKey | OKPKey:
+    jwk = {"kty": kty, **dict(zip(_NUMBERS[kty], numbers, strict=True))}
+    return _KINDS[kty].import_key(jwk)
 
 
 def at_hash(access_token: str) -> str:
