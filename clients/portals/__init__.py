@@ -47,14 +47,16 @@ def read_registration(name: str) -> dict[str, Any]:
     return document
 
 
-def add_headers(app: Flask, issuer: str) -> None:
-    """Send security headers with every page.
+def add_headers(app: Flask, issuer: str, *, with_script: bool = False) -> None:
+    """Send security headers with every page; `with_script` allows scripts of the portal's own, in files.
 
     `form-action` names the issuer because Chromium applies it to the redirect that follows the sign-out form.
     """
     origin = "{0.scheme}://{0.netloc}".format(urlsplit(issuer))
     policy = f"default-src 'none'; style-src 'self'; form-action 'self' {origin}; base-uri 'none'"
     policy += "; frame-ancestors 'none'"
+    if with_script:
+        policy += "; script-src 'self'; connect-src 'self'"
 
     @app.after_request
     def send_headers(response: Any) -> Any:

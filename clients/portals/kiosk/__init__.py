@@ -1,7 +1,7 @@
 """Counter kiosk: a screen without a keyboard at a one-stop desk, where people sign in with their own phone.
 
 Shows a code and a QR code, asks LienKet until the citizen has answered on the phone (RFC 8628), greets them by name and
-forgets them after a minute. No page has a script, so that the oldest screen will do.
+forgets them after a minute. A small script looks for news; without it a link does.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import secrets
 from pathlib import Path
 from typing import Any
 
-from flask import Flask, redirect, render_template, request, session
+from flask import Flask, redirect, render_template, request, send_from_directory, session
 from flask.typing import ResponseReturnValue
 
 from clients import agency_login
@@ -49,7 +49,7 @@ class Screens:
 
 def create_app(options: Options) -> Flask:
     """Make the kiosk; contacts nobody until somebody presses Start."""
-    app = Flask(__name__, static_folder=str(_STYLE))
+    app = Flask(__name__)
     app.secret_key = options.cookie_key
     app.config.update(SESSION_COOKIE_NAME="kiosk-session", SESSION_COOKIE_SAMESITE="Strict")
     device = DeviceSignIn(
@@ -59,7 +59,15 @@ def create_app(options: Options) -> Flask:
         scope=options.registration["scope"],
     )
     screens = Screens()
-    add_headers(app, options.issuer)
+    add_headers(app, options.issuer, with_script=True)
+
+    def look() -> State | None:
+        """Return what the screen is doing now, asking LienKet if it is time."""
+        state = screens.now()
+        if isinstance(state, Waiting):
+            state = device.ask(state)
+            screens.show(state)
+        return None if isinstance(state, Greeted) and state.is_over else state
 
     @app.get("/healthz")
     def health() -> ResponseReturnValue:
@@ -76,11 +84,16 @@ def create_app(options: Options) -> Flask:
 
     @app.get("/screen")
     def show() -> ResponseReturnValue:
-        state = screens.now()
-        if isinstance(state, Waiting):
-            state = device.ask(state)
-            screens.show(state)
-        return _page_of(state) or redirect("/", 303)
+        return _page_of(look()) or redirect("/", 303)
+
+    @app.get("/state")
+    def tell_state() -> ResponseReturnValue:
+        state = look()
+        return type(state).__name__ if state else "Nothing", {"Content-Type": "text/plain"}
+
+    @app.get("/agency.css")
+    def style() -> ResponseReturnValue:
+        return send_from_directory(_STYLE, "agency.css")
 
     @app.post("/finish")
     def finish() -> ResponseReturnValue:
@@ -90,12 +103,13 @@ def create_app(options: Options) -> Flask:
     return app
 
 
-def _page_of(state: State | None) -> str | None:
+def _page_of(state: State | None) -> ResponseReturnValue | None:
     match state:
         case Waiting():
             return _page("wait", waiting=state, qr=square(state.address_with_code))
-        case Greeted() if not state.is_over:
-            return _page("hello", name=state.name, seconds=state.seconds_left)
+        case Greeted():
+            # Also without the script: the next in line must not read the name.
+            return _page("hello", name=state.name), {"Refresh": f"{state.seconds_left + 1}; url=/"}
         case Failed():
             return _page("failed", reason=state.reason)
     return None

@@ -96,15 +96,17 @@ def test_citizen_is_greeted_by_name_and_forgotten(
     person = town.citizen()
     page = start(screen, language)
     assert f'<html lang="{language}">' in page
-    assert '<meta http-equiv="refresh" content="5">' in page
     assert field(page, "address") == f"{town.settings.issuer}/device"
     answer(town, field(page, "user-code"), person)
     # Not asked before its time, however often the page is loaded.
     assert 'id="user-code"' in screen.get("/screen").text
+    assert screen.get("/state").text == "Waiting"
     clock.ahead += 6
+    assert screen.get("/state").text == "Greeted"
     page = screen.get("/screen").text
     assert field(page, "person-name") == person.full_name
     clock.ahead += device.GREETING + 1
+    assert screen.get("/state").text == "Nothing"
     assert screen.get("/screen").location == "/"
 
 
@@ -190,12 +192,13 @@ def test_drawing_is_the_matrix_of_the_code(screen: FlaskClient) -> None:
     assert drawn == {(x, y) for y, row in enumerate(matrix) for x, is_dark in enumerate(row) if is_dark}
 
 
-def test_pages_have_no_script_and_say_so_in_the_policy(screen: FlaskClient) -> None:
+def test_pages_have_no_script_inside_and_need_none(screen: FlaskClient) -> None:
     screen.get("/")
     screen.post("/start")
     response = screen.get("/screen")
-    assert "<script" not in response.text
-    assert "script-src" not in response.headers["Content-Security-Policy"]
+    assert response.text.count("<script") == response.text.count('<script src="/static/kiosk.js"></script>') == 1
+    assert 'id="look" href="/screen"' in response.text
+    assert "script-src 'self'" in response.headers["Content-Security-Policy"]
     assert response.headers["Content-Security-Policy"].startswith("default-src 'none'")
     assert response.headers["Cache-Control"] == "no-store"
 
