@@ -131,7 +131,7 @@ def import_public(jwk: Mapping[str, Any]) -> RSAKey | ECKey | OKPKey:
 # Checking a point costs as much as a signature, and a client comes with the same key again and again.
 @lru_cache(_KEYS_REMEMBERED)
 def _imported(kty: str, *numbers: str) -> RSAKey | ECKey | OKPKey:
-    jwk = {"kty": kty, **dict(zip(_NUMBERS[kty], numbers, strict=True))}
+    jwk: dict[str, str | list[str]] = {"kty": kty, **dict(zip(_NUMBERS[kty], numbers, strict=True))}
     return _KINDS[kty].import_key(jwk)
 
 
