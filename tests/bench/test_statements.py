@@ -192,6 +192,11 @@ def test_each_hot_request_keeps_to_its_statements_when_warm(warm: tuple[_Login, 
 
 # --- plans --------------------------------------------------------------------------------------------------------
 
+# One row for each table that a plain login leaves empty.
+_FIRST = (
+    "INSERT INTO client_logo SELECT id, sha256('x'::bytea), 'image/png', 'x'::bytea FROM client LIMIT 1",
+    "INSERT INTO resource_identifier SELECT 'https://api.example/', id FROM client LIMIT 1",
+)
 # Copies of a real row under other keys: (table, rows, the columns that differ).
 _COPIES = (
     ("agency", _CLIENTS, "'id', md5('agency' || n)::uuid, 'slug', 'agency-' || n"),
@@ -208,6 +213,8 @@ _COPIES = (
             "'digest', sha256(('secret' || n)::bytea)"
         ),
     ),
+    ("client_logo", _CLIENTS, "'client_id', md5('client' || n)::uuid"),
+    ("resource_identifier", _CLIENTS, "'identifier', 'https://api.example/' || n"),
     ("citizen", _ROWS, "'id', md5('citizen' || n)::uuid"),
     ("pairwise_subject", _ROWS, "'citizen_id', md5('citizen' || n)::uuid, 'sub', 'sub-' || n"),
     ("consent", _ROWS, "'citizen_id', md5('citizen' || n)::uuid"),
@@ -261,6 +268,8 @@ def large(
     with psycopg.connect(url.replace("postgresql+psycopg://", "postgresql://"), autocommit=True) as connection:
         # Foreign keys hold by construction; checking a million of them takes most of the time.
         connection.execute("SET session_replication_role = replica")
+        for statement in _FIRST:
+            connection.execute(statement)  # type: ignore[call-overload]
         for table, rows, keys in _COPIES:
             connection.execute(
                 f"INSERT INTO {table} SELECT (jsonb_populate_record(one.t, jsonb_build_object({keys}))).* "  # type: ignore[arg-type]

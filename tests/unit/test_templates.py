@@ -104,7 +104,7 @@ def item(label: str, *values: str, new: bool = False) -> SimpleNamespace:
 def contexts(name: str) -> dict[str, dict[str, Any]]:
     """Return, by template, what the views hand in; `name` stands wherever a value comes from outside."""
     form = {"agency": name, "action": "/signin/h/step", "cancel_action": "/signin/h/cancel", "csrf": "c" * 43}
-    form |= {"shown_to": "p" * 43, "elsewhere": True}
+    form |= {"shown_to": "p" * 43, "elsewhere": True, "logo_url": name}
     field = {**form, "errors": []}
     disclosure = {
         **form,
@@ -112,6 +112,8 @@ def contexts(name: str) -> dict[str, dict[str, Any]]:
         "purpose_items": [item("Full name", name, new=True), item("Address", "Line one", name)],
         "remembered_items": [item("E-mail", name)],
         "anonymous": False,
+        "policy_url": name,
+        "tos_url": name,
         "legal_basis": name,
     }
     back = SimpleNamespace(kind="form", url="/signin/h/cancel", csrf="c" * 43, agency=name)
