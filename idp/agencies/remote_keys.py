@@ -1,7 +1,8 @@
 """The public keys of clients: those in their record, or those they publish at their `jwks_uri` (RFC 7591, 2).
 
 An agency that publishes its keys changes them without asking us, so they are read again: now and then, and when a
-signature names a key nobody here has seen. Whoever sends made-up names makes us ask once a minute, no more.
+signature names a key nobody here has seen. Whoever sends made-up names makes us ask once a minute, no more; a
+client that changes its key right after we read the old one is not kept waiting for it.
 """
 
 import json
@@ -45,14 +46,15 @@ class _Published:
     keys: Mapping[str, Any] | None = None
     read_at: float = 0.0
     asked_at: float = float("-inf")
+    asked_for_a_name_at: float = float("-inf")
     fresh_until: float = float("-inf")
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def is_due(self, now: float, kid: str | None) -> bool:
-        if now - self.asked_at < RETRY_SECONDS:
-            return False
         if self.keys is None or now >= self.fresh_until:
-            return True
+            return now - self.asked_at >= RETRY_SECONDS
+        if now - self.asked_for_a_name_at < RETRY_SECONDS:
+            return False
         return kid is not None and all(key.get("kid") != kid for key in self.keys["keys"])
 
     def usable(self, now: float) -> Mapping[str, Any]:
@@ -70,9 +72,9 @@ class ClientKeys:
     def of(self, client: Client, kid: str | None = None) -> Mapping[str, Any]:
         """Return the client's key set, `{"keys": [...]}`; without any key when it has none or they cannot be read.
 
-        `kid` is the name in a signature's header: when no key has it, a published set is read again, at most once a
-        minute. While one thread reads, the others go on with the copy they have. Side effects: may ask the client's
-        server, which may take TOTAL_SECONDS.
+        `kid` is the name in a signature's header: when no key has it, a published set is read again, for that reason
+        at most once a minute. While one thread reads, the others go on with the copy they have. Side effects: may ask
+        the client's server, which may take TOTAL_SECONDS.
         """
         if client.jwks_uri is None:
             return client.jwks or _NO_KEYS
@@ -117,6 +119,7 @@ class ClientKeys:
 
     def _read(self, published: _Published, client: Client) -> None:
         accept = "application/jwk-set+json, application/json"
+        is_for_a_name = published.keys is not None and time.monotonic() < published.fresh_until
         try:
             answer = self._outbound.get(published.uri, accept=accept, longest=LONGEST_SET)
             keys = _keys_in(answer)
@@ -129,6 +132,8 @@ class ClientKeys:
         finally:
             # Only now: until then, whoever has no copy waits for this one.
             published.asked_at = time.monotonic()
+            if is_for_a_name:
+                published.asked_for_a_name_at = published.asked_at
         published.keys, published.read_at = keys, published.asked_at
         published.fresh_until = published.asked_at + _freshness(answer)
 
