@@ -1,19 +1,20 @@
 """Applying client documents: all of them or none, each change with its event in the same transaction."""
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from enum import StrEnum
-from typing import Any, TypeVar
+from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.exc import IntegrityError
 
+from idp.agencies.client_secrets import issue, live_secrets
 from idp.agencies.document import ClientDocument
 from idp.agencies.metadata import SECRET_METHODS, ClientMetadata
-from idp.agencies.models import Agency, Client, ClientSecret, ClientState, ResourceIdentifier
+from idp.agencies.models import Agency, Client, ClientState, ResourceIdentifier
 from idp.agencies.reading import DocumentRefused
+from idp.agencies.transaction import in_one_transaction
 from idp.audit.events import Event
 from idp.audit.record import record
 from idp.core import clock
@@ -22,8 +23,6 @@ from idp.core.ids import digest, new_id, new_secret
 
 # After a new secret is made the one before it goes on working, so that an agency can roll it out.
 OVERLAP = timedelta(days=7)
-
-T = TypeVar("T")
 
 
 class Outcome(StrEnum):
@@ -100,7 +99,7 @@ def renew_secret(client_id: str) -> str:
             secret.ended_at = now
         if live:
             live[0].expires_at = min(live[0].expires_at or now + OVERLAP, now + OVERLAP)
-        return _issue(client, new_secret(), now)
+        return issue(client, new_secret(), now)
 
     return in_one_transaction(renew)
 
@@ -244,12 +243,12 @@ class Run:
                 secret.ended_at = self._now
             return None, bool(live)
         if document.secret is None:
-            return (None, False) if live else (_issue(client, new_secret(), self._now), True)
+            return (None, False) if live else (issue(client, new_secret(), self._now), True)
         if any(secret.digest == digest(document.secret) for secret in live):
             return None, False
         for secret in live:
             secret.ended_at = self._now
-        _issue(client, document.secret, self._now)
+        issue(client, document.secret, self._now)
         return None, True
 
     def _applied(self, client: Client, agency: Agency, outcome: Outcome, secret: str | None) -> Applied:
@@ -311,42 +310,3 @@ def _client(client_id: str) -> Client:
     if client is None or client.state == ClientState.REMOVED:
         raise UnknownClient(client_id)
     return client
-
-
-def live_secrets(client: Client, now: datetime) -> list[ClientSecret]:
-    """Return the secrets of a client that work now, the newest first."""
-    statement = sa.select(ClientSecret).where(
-        ClientSecret.client_id == client.id,
-        ClientSecret.ended_at.is_(None),
-        sa.or_(ClientSecret.expires_at.is_(None), ClientSecret.expires_at > now),
-    )
-    return list(db.session.scalars(statement.order_by(ClientSecret.id.desc())))
-
-
-def _issue(client: Client, secret: str, now: datetime) -> str:
-    db.session.add(
-        ClientSecret(id=new_id(), client_id=client.id, digest=digest(secret), created_at=now, expires_at=None)
-    )
-    record(db.session, Event.SECRET_ISSUED, client_id=client.id)
-    return secret
-
-
-def in_one_transaction(act: Callable[[], T], *, keeps: bool = True) -> T:
-    """Return what `act` returns, with all it did committed, or nothing done when it raises; tried twice at most."""
-    for is_last_try in (False, True):
-        try:
-            result = act()
-            if keeps:
-                db.session.commit()
-            else:
-                db.session.rollback()
-            return result
-        except IntegrityError:
-            # Another process made the same agency or client first; the second look finds it.
-            db.session.rollback()
-            if is_last_try:
-                raise
-        except BaseException:
-            db.session.rollback()
-            raise
-    raise AssertionError("unreachable")

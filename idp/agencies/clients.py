@@ -127,8 +127,8 @@ class ClientDirectory:
 
     def find(self, client_id: str) -> Client | None:
         """Return the client, suspended or not, or None for an unknown `client_id`. Raises DatabaseUnavailable."""
-        if len(client_id) > MAX_CLIENT_ID or not client_id.isascii() or not client_id.isprintable():
-            # Nothing a client can be called; what is remembered as unknown stays small.
+        if not may_be_client_id(client_id):
+            # What is remembered as unknown stays small.
             return None
         now = time.monotonic()
         with self._lock:
@@ -177,6 +177,11 @@ class ClientDirectory:
                 _, (_, oldest) = self._known.popitem(last=False)
                 self._names.pop(oldest.id, None)
             return client
+
+
+def may_be_client_id(text: str) -> bool:
+    """Tell whether a client can be called so at all; what cannot never reaches a database, which may refuse it."""
+    return len(text) <= MAX_CLIENT_ID and text.isascii() and text.isprintable()
 
 
 def client_of(row: Row) -> Client:

@@ -11,7 +11,9 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from idp.agencies import invitations, logos
-from idp.agencies.apply import Run, in_one_transaction, live_secrets
+from idp.agencies.apply import Run
+from idp.agencies.client_secrets import live_secrets
+from idp.agencies.clients import may_be_client_id
 from idp.agencies.document import ClientDocument
 from idp.agencies.invitations import Invitation
 from idp.agencies.logos import Logo
@@ -25,6 +27,7 @@ from idp.agencies.models import (
     ResourceIdentifier,
 )
 from idp.agencies.reading import DocumentRefused
+from idp.agencies.transaction import in_one_transaction
 from idp.audit.events import Event
 from idp.audit.record import record
 from idp.core import clock
@@ -118,7 +121,7 @@ def find(client_id: str, token: str) -> Registered:
         client, registration, slug = found
         return _registered(client, slug, frozenset(registration.scopes.split()))
 
-    registered = in_one_transaction(act)
+    registered = in_one_transaction(act) if may_be_client_id(client_id) else None
     if registered is None:
         raise TokenRefused
     return registered

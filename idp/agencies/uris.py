@@ -9,6 +9,8 @@ _MAX_HOST_LENGTH = 253
 # The unreserved, reserved and escape characters of RFC 3986, without `*`: people write it for a wildcard.
 _ALLOWED = re.compile(r"[A-Za-z0-9\-._~:/?\[\]@!$&'()+,;=%]+")
 _URN = re.compile(r"urn:[a-z0-9][a-z0-9-]{0,30}[a-z0-9]:[A-Za-z0-9\-._~!$&'()+,;=:@/%]+")
+# urlsplit lets future kinds of address pass between brackets, and on older Pythons anything (RFC 3986, 3.2.2).
+_BRACKETED = re.compile(r"\[([0-9A-Fa-f:.]+)\](?::[0-9]+)?")
 _BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 
@@ -35,13 +37,21 @@ def problem_of(uri: str, *, allows_loopback: bool) -> str | None:
         return "has a user name; drop it"
     if port == 0 or parts.netloc.endswith(":"):
         return "has an empty or impossible port"
-    if "[" not in parts.netloc and not is_host(host):
+    if not (_is_ipv6(parts.netloc) if "[" in parts.netloc or "]" in parts.netloc else is_host(host)):
         return "has a host that is not a host name"
     if any(segment in (".", "..") for segment in parts.path.replace("%2e", ".").replace("%2E", ".").split("/")):
         return "has a path with . or .. in it; write the path it stands for"
     if parts.scheme == "http" and not (allows_loopback and is_loopback(host)):
         return "must be https" + (" (http is for loopback only)" if allows_loopback else "")
     return None
+
+
+def _is_ipv6(netloc: str) -> bool:
+    found = _BRACKETED.fullmatch(netloc)
+    try:
+        return found is not None and bool(ipaddress.IPv6Address(found[1]))
+    except ValueError:
+        return False
 
 
 def is_host(text: str) -> bool:

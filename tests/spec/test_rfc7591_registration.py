@@ -15,7 +15,7 @@ from idp.cli import db as schema
 from idp.core.ids import digest
 from tests.provider import Provider, provider_at
 from tests.publishing import Publisher
-from tests.registering import bearer, plain, post, register
+from tests.registering import Stranger, bearer, plain, post, register
 
 
 @pytest.fixture(scope="module")
@@ -312,6 +312,22 @@ def test_production_asks_for_everything_a_document_would(
     production: Provider, changes: dict[str, Any], member: str
 ) -> None:
     assert f": {member}" in error(post(production, whole("sau.example", **changes), token=invite(production)))[1]
+
+
+def test_production_agrees_no_exception_with_a_program(production: Provider) -> None:
+    stranger = Stranger(production, post(production, whole("chin.example"), token=invite(production)).get_json())
+    assert stranger.put(client_name="Tên khác").status_code == 200
+    exception = {"reason": "x", "until": "2026-12-31"}
+    for changes in (
+        {"require_pkce": {"value": False, **exception}},
+        {"require_pkce": False},
+        {"exceptions": {"pkce": exception}},
+    ):
+        assert ": exceptions" in error(stranger.put(**changes))[1]
+    assert "exceptions" not in stranger.ask().get_json()
+    # Nor does it get more than its invitation said, now that the invitation is used up.
+    more = {"scope": "openid name email", "purposes": {"name": "a", "email": "b"}}
+    assert ": scope" in error(stranger.put(**more))[1]
 
 
 def test_an_invitation_is_used_once_however_many_ask_at_once(provider: Provider) -> None:

@@ -48,7 +48,7 @@ def register(body: bytes, authorization: str | None, address: str, *, provider: 
     invitation = _invitation(authorization, is_needed=registers is Registers.TOKEN)
     members = _object(body)
     is_sandbox = provider.settings.is_sandbox
-    if not is_sandbox and plain.has_exceptions(members):
+    if not is_sandbox and plain.asks_for_exceptions(members):
         raise RegistrationRefused(errors.METADATA_REFUSED, "exceptions: are agreed with the operator, not here")
     granted = invitation.scopes if invitation else frozenset(scopes.SCOPES)
     agency = {"slug": invitation.agency_slug} if invitation else None
@@ -77,8 +77,8 @@ def change(
     members = _object(body)
     _check_own_words(members, registered)
     is_sandbox = provider.settings.is_sandbox
-    current = members_of(registered.metadata)
-    if not is_sandbox and plain.has_exceptions(members) and members.get("exceptions") != current.get("exceptions"):
+    agreed = members_of(registered.metadata).get("exceptions")
+    if not is_sandbox and plain.asks_for_exceptions(members, agreed):
         raise RegistrationRefused(errors.METADATA_REFUSED, "exceptions: are agreed with the operator, not here")
     agency = {"slug": registered.agency_slug}
     document = _read(members, agency=agency, granted=registered.scopes, is_sandbox=is_sandbox)

@@ -52,9 +52,13 @@ def document_of(
     return {**kept, "agency": agency}
 
 
-def has_exceptions(members: Mapping[str, Any]) -> bool:
-    """Tell whether a client asks to be exempt from a rule: that is agreed with people, not with a program."""
-    return bool(members.get("exceptions")) or members.get("require_pkce", True) not in (True, None)
+def asks_for_exceptions(members: Mapping[str, Any], agreed: Any = None) -> bool:
+    """Tell whether a client asks to be exempt from a rule besides the `agreed` ones.
+
+    That is settled with people, not with a program.
+    """
+    exceptions = members.get("exceptions")
+    return members.get("require_pkce", True) not in (True, None) or bool(exceptions and exceptions != agreed)
 
 
 def _is_taken(name: str) -> bool:

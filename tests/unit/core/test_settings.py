@@ -23,6 +23,24 @@ def test_defaults_hold_when_nothing_is_set() -> None:
     assert not settings.is_https
 
 
+def test_production_registers_nobody_unless_it_is_told_to() -> None:
+    assert load({}).registers_clients == "open"
+    assert load(PRODUCTION).registers_clients == "off"
+    assert load({**PRODUCTION, "IDP_REGISTRATION": "token"}).registers_clients == "token"
+    [problem] = problems(**PRODUCTION, IDP_REGISTRATION="open")
+    assert problem.endswith("IDP_REGISTRATION: production registers clients with a token only; use token or off")
+    assert len(problems(IDP_REGISTRATION="all")) == 1
+
+
+def test_clients_addresses_may_lead_inside_only_where_the_settings_say_so(tmp_path: Path) -> None:
+    assert load({"IDP_OUTBOUND_ALLOW": "api.noibo.example, Kho.example,"}).private_hosts == {
+        "api.noibo.example",
+        "kho.example",
+    }
+    assert load({}).private_hosts == frozenset()
+    assert len(problems(IDP_OUTBOUND_CA_FILE=str(tmp_path / "missing.pem"))) == 1
+
+
 def test_the_environment_wins_when_the_file_says_otherwise(tmp_path: Path) -> None:
     file = tmp_path / "settings"
     file.write_text("# ours\n\nIDP_SERVICE_NAME = Cổng = một\nIDP_THREADS=3\n", "utf-8")
