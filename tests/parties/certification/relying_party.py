@@ -117,16 +117,24 @@ class RelyingParty:
 
     # --- JWTs of its own
 
-    def sign(self, claims: Mapping[str, Any], *, key: Key | None = None, alg: str = "ES256", typ: str = "JWT") -> str:
+    def sign(
+        self,
+        claims: Mapping[str, Any],
+        *,
+        key: Key | None = None,
+        alg: str = "ES256",
+        typ: str = "JWT",
+        kid: str = "rp",
+    ) -> str:
         """Return claims signed with the client's key."""
         key = key or self.key
-        return joserfc_jwt.encode({"alg": alg, "typ": typ, "kid": "rp"}, dict(claims), key, algorithms=[alg])
+        return joserfc_jwt.encode({"alg": alg, "typ": typ, "kid": kid}, dict(claims), key, algorithms=[alg])
 
-    def assertion(self, *, key: Key | None = None, alg: str = "ES256", **changes: Any) -> str:
+    def assertion(self, *, key: Key | None = None, alg: str = "ES256", kid: str = "rp", **changes: Any) -> str:
         """Return a client assertion (RFC 7523, 3)."""
         now = int(time.time())
         claims = {"iss": self.client_id, "sub": self.client_id, "aud": self.issuer, "iat": now, "exp": now + 60}
-        return self.sign(without_none(claims | {"jti": secrets.token_urlsafe(16)} | changes), key=key, alg=alg)
+        return self.sign(without_none(claims | {"jti": secrets.token_urlsafe(16)} | changes), key=key, alg=alg, kid=kid)
 
     def request_object(self, *, key: Key | None = None, alg: str = "ES256", typ: str = "JWT", **changes: Any) -> str:
         """Return a request object (RFC 9101, 4)."""
@@ -156,13 +164,15 @@ class RelyingParty:
 
     def authorize(self, visitor: Visitor, *, method: str = "GET", **changes: str | None) -> Arrived:
         """Send a browser with an authorization request, and return how it ended."""
-        request = self.request(**changes)
         if method == "POST":
-            visitor.open(self.provider["authorization_endpoint"], method="POST", form=request)
+            visitor.open(self.provider["authorization_endpoint"], method="POST", form=self.request(**changes))
         else:
-            query = urlencode(request, quote_via=quote)
-            visitor.open(f"{self.provider['authorization_endpoint']}?{query}")
+            visitor.open(self.address(**changes))
         return visitor.arrive()
+
+    def address(self, **changes: str | None) -> str:
+        """Return the authorization request as an address."""
+        return f"{self.provider['authorization_endpoint']}?{urlencode(self.request(**changes), quote_via=quote)}"
 
     def go(self, visitor: Visitor, request_uri: str, **more: str) -> Arrived:
         """Send a browser with a pushed request."""
