@@ -33,6 +33,7 @@ _SIGNED_LIFE = timedelta(minutes=5)
 class PortalAnswer:
     """What a portal is told, and whether its browser carries it in the address or in a form."""
 
+    client: Client
     redirect_uri: str
     parameters: dict[str, str]
     is_posted: bool
@@ -88,4 +89,4 @@ def _answer(
         expiry = clock.epoch(clock.now() + _SIGNED_LIFE)
         document = {**parameters, "aud": client.client_id, "exp": expiry}
         parameters = {"response": provider.signing_keys.signer(algorithm).sign(document, typ="JWT")}
-    return PortalAnswer(redirect_uri, parameters, mode in _POSTED)
+    return PortalAnswer(client, redirect_uri, parameters, mode in _POSTED)

@@ -165,6 +165,7 @@ def portal_answer(answer: PortalAnswer) -> Response:
         "oidc/form_post.html",
         form_action=web.origin_of(answer.redirect_uri),
         with_script=True,
+        agency=answer.client.name(web.current_language()),
         action=answer.redirect_uri,
         fields=answer.parameters,
     )
