@@ -9,6 +9,7 @@ Owns who the client is and what it may ask for. Leaves its addresses, keys, prot
 these names, and what needs the network or other clients to whoever applies the document.
 """
 
+import json
 import re
 import unicodedata
 from collections.abc import Mapping
@@ -90,6 +91,11 @@ def read(members: Any, *, source: str, is_sandbox: bool) -> ClientDocument:
     """Check one parsed client document. Raises DocumentRefused with every problem, each line opening with `source`."""
     if not isinstance(members, Mapping):
         raise DocumentRefused([f"{source}: a client document is a JSON object"])
+    try:
+        json.dumps(members, ensure_ascii=False).encode("utf-8")
+    except ValueError:
+        # Half a character (RFC 8259, 8.2), which no database takes.
+        raise DocumentRefused([f"{source}: a text holds half a character; write it in UTF-8"]) from None
     reader = Reader(source, members)
     reader.refuse_unknown(KNOWN, _UNSUPPORTED)
     client_id, secret = _identity(reader, is_sandbox=is_sandbox)

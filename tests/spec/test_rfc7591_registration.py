@@ -183,6 +183,28 @@ def test_metadata_is_refused_by_its_member(provider: Provider, changes: dict[str
     assert f": {member}" in description
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"redirect_uris": ["https://a.example/"], "contacts": ["\\ud800@b.example"]}',
+        b'{"redirect_uris": ["https://a.example/"], "\\ud800": 1, "policy_uri#\\ud800": 1, "purposes": {"\\ud800": 1}}',
+        b'{"redirect_uris": ["https://a.example/"], "jwks": {"keys": [{"kty": "EC", "kid": "\\udfff"}]}}',
+        b'{"redirect_uris": [["https://a.example/"]], "scope": {}, "grant_types": {"a": 1}, "exceptions": []}',
+        b'{"redirect_uris": [1], "sector_identifier_uri": 7, "client_name": [], "purposes": 7, "profile": {}}',
+    ],
+)
+def test_odd_json_is_refused_and_breaks_nothing(provider: Provider, body: bytes) -> None:
+    response = provider.http().post("/register", data=body, content_type="application/json")
+    assert error(response)[0] in ("invalid_client_metadata", "invalid_redirect_uri")
+
+
+def test_a_long_host_is_a_name_as_far_as_it_goes(provider: Provider) -> None:
+    host = ".".join(["a" * 60] * 3) + ".example"
+    assert (
+        register(provider, redirect_uris=[f"https://{host}/cb"], client_name=None).record["client_name"] == host[:100]
+    )
+
+
 @pytest.mark.holds("RFC7591-2.3-1")
 def test_a_software_statement_is_refused(provider: Provider) -> None:
     assert error(post(provider, plain(software_statement="a.b.c")))[0] == "unapproved_software_statement"

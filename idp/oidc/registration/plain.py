@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from idp.agencies import uris
-from idp.agencies.document import KNOWN
+from idp.agencies.document import KNOWN, MAX_NAME
 from idp.agencies.metadata import AuthMethod, Basis, GrantType, Profile, Rule
 from idp.agencies.reading import LANGUAGES, LOCALISED, REQUIRED_LANGUAGE
 from idp.core import clock, scopes
@@ -45,7 +45,7 @@ def document_of(
     if agency is None:
         kept.pop("sector_identifier", None)
         host = _sector_of(kept)
-        agency = {"slug": _slug_of(host), "name": {REQUIRED_LANGUAGE: host or "?"}}
+        agency = {"slug": _slug_of(host), "name": {REQUIRED_LANGUAGE: host[:MAX_NAME] or "?"}}
     _name(kept)
     if is_sandbox:
         _fill_in(kept)
@@ -99,7 +99,7 @@ def _name(kept: dict[str, Any]) -> None:
     others = [kept[f"client_name#{language}"] for language in LANGUAGES if f"client_name#{language}" in kept]
     host = _sector_of(kept)
     if others or host:
-        kept["client_name"] = others[0] if others else host
+        kept["client_name"] = others[0] if others else host[:MAX_NAME]
 
 
 def _fill_in(kept: dict[str, Any]) -> None:
