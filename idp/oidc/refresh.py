@@ -101,7 +101,8 @@ def _narrowed(scope: str, token: RefreshToken, client: Client, provider: Service
     """
     grant = _read(token, client, provider)
     granted, wanted = split_words(grant["scope"]), frozenset(scope.split())
-    if not wanted <= frozenset(granted):
+    if not wanted or not wanted <= frozenset(granted):
+        # A scope of blanks names nothing, which is not the same as naming no scope.
         raise ProtocolFailure(errors.SCOPE_EXCEEDS_GRANT)
     kept = [name for name in granted if name in wanted]
     allowed = frozenset(claims_of(kept))
