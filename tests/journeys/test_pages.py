@@ -6,21 +6,25 @@ With LIENKET_SHOTS=DIRECTORY each page is also photographed, for the eyes of who
 import gzip
 import json
 import os
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import BrowserContext, Page
 
 from idp.sandbox.demo_people import DEMO_PEOPLE
 from tests.journeys import citizen
 from tests.journeys.conftest import DESKTOP, PHONE
-from tests.journeys.stage import House
+from tests.journeys.stage import REGISTRATIONS, House, Running, done, operate
+from tests.services import free_port
 
 pytestmark = pytest.mark.browser
 LANGUAGES = ("vi", "en", "fr")
+LOCALES = {"vi": "vi-VN", "en": "en-GB", "fr": "fr-FR"}
 RULES = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22a", "wcag22aa"]}}
 FEWEST_RULES = 5
 LIGHT = 30_000
@@ -83,7 +87,7 @@ def clinic(house: House) -> House:
 def test_every_page_is_for_everyone(clinic: House, profile: Callable[..., BrowserContext], language: str) -> None:
     house, person = clinic, clinic.somebody()
     # The policy of our pages would keep axe's own script out.
-    page = profile(bypass_csp=True, locale={"vi": "vi-VN", "en": "en-GB", "fr": "fr-FR"}[language]).new_page()
+    page = profile(bypass_csp=True, locale=LOCALES[language]).new_page()
     # The portals speak two languages.
     portals = "vi" if language == "vi" else "en" if language == "en" else None
     eyes = Eyes(page, language)
@@ -188,6 +192,98 @@ def _look_at_refusals(eyes: Eyes, house: House) -> None:
     eyes.look("signed-out-services")
     page.click("#look-again")
     page.wait_for_url("**again=1")
+
+
+@pytest.fixture(scope="module")
+def kiosk(house: House) -> Iterator[str]:
+    """Yield the address of the counter kiosk, running."""
+    registration = str(REGISTRATIONS / "kiosk.json")
+    done(operate("clients", "apply", registration, settings=house.settings))
+    port = free_port()
+    command = [sys.executable, "-m", "clients.portals.kiosk", "--port", str(port), "--issuer", house.issuer]
+    server = Running(command, log=house.directory / "kiosk.log")
+    server.until_it_answers(port)
+    yield f"http://127.0.0.1:{port}"
+    server.end()
+
+
+@pytest.mark.holds("RFC8628-3.3-1", "RFC8628-5.4-1", "CIBA-14-1")
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_page_for_another_device_is_for_everyone(
+    clinic: House, kiosk: str, profile: Callable[..., BrowserContext], language: str
+) -> None:
+    house, person = clinic, clinic.somebody()
+    page = profile(bypass_csp=True, locale=LOCALES[language]).new_page()
+    screen = profile(bypass_csp=True, locale=LOCALES[language], viewport=DESKTOP).new_page()
+    eyes, beside = Eyes(page, language), Eyes(screen, language)
+    kiosk_language = "vi" if language == "vi" else "en"
+    screen.goto(f"{kiosk}/?lang={kiosk_language}")
+    beside.look("kiosk", language=kiosk_language)
+    screen.click("#start")
+    screen.wait_for_selector("#qr")
+    beside.look("kiosk-waiting", language=kiosk_language)
+    page.goto(f"{house.issuer}/?lang={language}")
+    page.goto(f"{house.issuer}/device")
+    eyes.look("device")
+    page.click("#device-submit")
+    eyes.look("device-empty")
+    code = screen.inner_text("#user-code")
+    page.goto(f"{house.issuer}/device?user_code={code}")
+    page.click("#device-submit")
+    page.wait_for_selector("#confirm-shown")
+    assert page.inner_text("#confirm-shown") == code
+    eyes.look("confirm-device")
+    page.click("#confirm-continue")
+    eyes.look("login-elsewhere")
+    citizen.log_in(page, person)
+    eyes.look("consent-elsewhere")
+    page.click("#consent-allow")
+    page.wait_for_selector("#device-approved")
+    eyes.look("device-approved")
+    screen.wait_for_selector("#person-name")
+    assert screen.inner_text("#person-name") == person.full_name
+    beside.look("kiosk-greeting", language=kiosk_language)
+    page.goto(f"{house.issuer}/device?user_code={code}")
+    page.click("#device-submit")
+    eyes.look("device-answered")
+    screen.click("#finish")
+    screen.click("#start")
+    screen.wait_for_selector("#qr")
+    page.goto(f"{house.issuer}/device?user_code={screen.inner_text('#user-code')}")
+    page.click("#device-submit")
+    page.click("#confirm-deny")
+    page.wait_for_selector("#device-denied")
+    eyes.look("device-denied")
+    screen.wait_for_selector("#failed")
+    beside.look("kiosk-refused", language=kiosk_language)
+    page.goto(f"{house.issuer}/approvals")
+    eyes.look("approvals-none")
+    hotline = house.client("hotline", grant_types=["authorization_code", "urn:openid:params:grant-type:ciba"])
+    for message in ("Hồ sơ 4821", "7391"):
+        asked = requests.post(
+            f"{house.issuer}/bc-authorize",
+            data={
+                "client_id": "hotline",
+                "client_secret": hotline["client_secret"],
+                "scope": "openid",
+                "login_hint": person.number,
+                "binding_message": message,
+            },
+            timeout=10,
+        )
+        assert asked.status_code == 200, asked.text
+    page.reload()
+    eyes.look("approvals")
+    page.click("#approval-open-1")
+    page.wait_for_selector("#confirm-shown")
+    eyes.look("confirm-backchannel")
+    page.context.clear_cookies(name="sid")
+    page.goto(f"{house.issuer}/approvals")
+    eyes.look("approvals-signed-out")
+    page.click("#approvals-signin")
+    eyes.look("login-own-page")
+    assert eyes.faults + beside.faults == []
+    assert len(eyes.seen) + len(beside.seen) == 17
 
 
 def test_sign_in_page_weighs_at_most_30_kilobytes(house: House, profile: Callable[..., BrowserContext]) -> None:
