@@ -1,6 +1,8 @@
 """Consent and notice: what is shown before anything is sent, and the record of the answer."""
 
+import math
 from dataclasses import dataclass
+from datetime import timedelta
 
 from idp.agencies.clients import Client
 from idp.agencies.metadata import Basis
@@ -30,9 +32,15 @@ class Item:
 
 
 def items(
-    request: AuthorizationRequest, client: Client, profile: Profile, standing: Standing, *, language: str
+    request: AuthorizationRequest,
+    client: Client,
+    profile: Profile,
+    standing: Standing,
+    *,
+    lasting: timedelta,
+    language: str,
 ) -> tuple[Item, ...]:
-    """Return what would be sent, in the order of PERSON_CLAIMS.
+    """Return what would be sent, in the order of PERSON_CLAIMS; `lasting` is how long offline access does.
 
     What the citizen does not have comes after that, in one line by name: agreeing covers it, so it must have been
     shown. Last, that the agency may look when the citizen has long signed out (OpenID Connect Core 1.0, 11).
@@ -55,14 +63,14 @@ def items(
     missing = [name for name in PERSON_CLAIMS if name in request.disclosed and name not in released]
     after = [_missing(missing, agreed, language)] if missing else []
     if OFFLINE_ACCESS in request.disclosed:
-        after.append(_lasting(agreed, language))
+        after.append(_lasting(lasting, agreed, language))
     return (*held, *after)
 
 
-def _lasting(agreed: frozenset[str], language: str) -> Item:
+def _lasting(lasting: timedelta, agreed: frozenset[str], language: str) -> Item:
     return Item(
         label=translate(language, "disclosure.lasting"),
-        values=(translate(language, "disclosure.lasting-text"),),
+        values=(translate(language, "disclosure.lasting-text", days=math.ceil(lasting / timedelta(days=1))),),
         purpose="",
         new=OFFLINE_ACCESS not in agreed,
     )

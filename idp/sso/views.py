@@ -10,6 +10,7 @@ import time
 from base64 import urlsafe_b64encode
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from functools import wraps
 from typing import Any
 
@@ -439,7 +440,12 @@ def _consent_page(arrival: Arrival, template: str, **context: Any) -> Response:
     assert arrival.standing is not None
     profile = profile_of(arrival)
     asked = consent.items(
-        arrival.visit.request, arrival.client, profile, arrival.standing, language=web.current_language()
+        arrival.visit.request,
+        arrival.client,
+        profile,
+        arrival.standing,
+        lasting=timedelta(seconds=arrival.services.settings.refresh_absolute),
+        language=web.current_language(),
     )
     has_new = any(item.new for item in asked) and not all(item.new for item in asked)
     shown = [item for item in asked if item.new] if has_new else asked
