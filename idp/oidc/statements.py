@@ -293,8 +293,8 @@ REVOKE_REPLAYED = Change(
 # A token stops with its session, or, when it lives by an offline grant, with that.
 READ_TOKEN = Query(
     """
-    SELECT t.sub, t.scope, t.claims, t.client_id, t.citizen_id, t.session_id, t.acr, t.auth_time, t.resource, t.confirmation,
-        t.issued_at, t.expires_at, z.profile
+    SELECT t.sub, t.scope, t.claims, t.client_id, t.citizen_id, t.session_id, t.acr, t.auth_time, t.resource,
+        t.confirmation, t.issued_at, t.expires_at, z.profile
     FROM access_token t
     JOIN citizen z ON z.id = t.citizen_id
     LEFT JOIN sso_session s ON s.id = t.session_id
@@ -326,4 +326,6 @@ SPEND_PROOF = Change(
     """
 )
 
+# Nearly always there: the first token a resource server reads writes it.
+READ_SUBJECT = Query("SELECT sub FROM pairwise_subject WHERE citizen_id = :citizen_id AND sector = :sector")
 READ_PROFILE = Query("SELECT profile FROM citizen WHERE id = :citizen_id AND state = 'active'")

@@ -27,7 +27,7 @@ _PROBE = (
 # A resting client's rows wait without using up attempts, but not past their time.
 _IS_DUE = "d.due_at <= {now} AND (d.created_at < :oldest OR NOT " + _RESTING + ")"
 
-ANY_DUE = Query("SELECT 1 AS due FROM logout_delivery d WHERE " + _IS_DUE)  # noqa: S608 (constants of this module)
+ANY_DUE = Query("SELECT 1 AS due FROM logout_delivery d WHERE " + _IS_DUE + " LIMIT 1")  # noqa: S608 (constants of this module)
 
 TAKE_DUE = Change(
     first=_TAKE  # noqa: S608
