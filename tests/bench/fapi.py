@@ -10,7 +10,7 @@ import json
 import os
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
@@ -78,6 +78,7 @@ class FapiPortal:
     key: ec.EllipticCurvePrivateKey
     codes: deque[str] = field(default_factory=deque)
     tokens: list[str] = field(default_factory=list)
+    refresh_tokens: deque[str] = field(default_factory=deque)
     nonce: str = ""
     _assertions: Signer = field(init=False)
     _proofs: Signer = field(init=False)
@@ -118,6 +119,12 @@ class FapiPortal:
             raise Spent
         yield from self._person(self.tokens[next(self._turn) % len(self.tokens)])
 
+    def refresh(self) -> Unit:
+        """Refresh; each connection hands on the token that the last one was answered with."""
+        if not self.refresh_tokens:
+            raise Spent
+        yield from self._granted({"grant_type": "refresh_token", "refresh_token": self.refresh_tokens.popleft()})
+
     def _code(self) -> Unit:
         name = self._request_uri((yield self._push()))
         cookie = self.cookies[next(self._turn) % len(self.cookies)]
@@ -132,16 +139,22 @@ class FapiPortal:
         # At the right end: a login takes its own one, the stock is used from the left.
         self.codes.append(code[0])
 
-    def _redeemed(self, code: str) -> "Iterator[Any]":
-        answer = yield self._redeem(code)
+    def _redeemed(self, code: str) -> Generator[bytes, Answer, str]:
+        form = {"grant_type": "authorization_code", "code": code, "redirect_uri": self.redirect_uri}
+        return (yield from self._granted(form | {"code_verifier": _VERIFIER}))
+
+    def _granted(self, form: dict[str, str]) -> Generator[bytes, Answer, str]:
+        answer = yield self._ask_for_token(form)
         if answer.status == 400 and b"use_dpop_nonce" in answer.body:
             self.nonce = answer.header("dpop-nonce")
-            answer = yield self._redeem(code)
+            answer = yield self._ask_for_token(form)
         document = json.loads(answer.expect(200).body)
         if document["token_type"] != "DPoP" or document["id_token"].count(".") != 2:
             raise Wrong("no bound token or no ID token")
         if "dpop-nonce:" in answer.head.lower():
             self.nonce = answer.header("dpop-nonce")
+        if "refresh_token" in document:
+            self.refresh_tokens.append(document["refresh_token"])
         return str(document["access_token"])
 
     def _person(self, token: str) -> Unit:
@@ -165,11 +178,9 @@ class FapiPortal:
         }
         return self._post(self.paths["par"], form)
 
-    def _redeem(self, code: str) -> bytes:
-        form = {"grant_type": "authorization_code", "code": code, "redirect_uri": self.redirect_uri}
+    def _ask_for_token(self, form: dict[str, str]) -> bytes:
         nonce = {"nonce": self.nonce} if self.nonce else {}
-        proof = self._proof("POST", self.paths["token"], **nonce)
-        return self._post(self.paths["token"], form | {"code_verifier": _VERIFIER}, proof)
+        return self._post(self.paths["token"], form, self._proof("POST", self.paths["token"], **nonce))
 
     def _proof(self, method: str, path: str, **more: str) -> str:
         claims = {"htm": method, "htu": self.issuer + path, "iat": int(time.time()), "jti": os.urandom(16).hex()}

@@ -26,10 +26,18 @@ SCOPE = "openid profile email"
 OFFLINE_SCOPE = f"{SCOPE} offline_access"
 ALGORITHMS = ("ES256", "RS256")
 FAPI_CLIENT = "bench-fapi"
+FAPI_OFFLINE_CLIENT = "bench-fapi-offline"
 REFRESH_CLIENT = "bench-refresh"
+RESOURCE_CLIENT = "bench-api"
+RESOURCE = "https://api.example.test/"
 PEOPLE = 49
 """Sessions used in turn, as in the shared harness."""
 _PURPOSE = {"vi": "Để đo tốc độ.", "en": "To measure speed.", "fr": "Pour mesurer la vitesse."}
+_OFFLINE = {
+    "grant_types": ["authorization_code", "refresh_token"],
+    "scope": OFFLINE_SCOPE,
+    "purposes": dict.fromkeys(OFFLINE_SCOPE.split(), _PURPOSE),
+}
 _CITIZEN_SEED = 2
 
 
@@ -67,10 +75,17 @@ def build(directory: Path, *, database_url: str, port: int, clients: int = 10, c
         "IDP_TOKEN_LIFETIME": "3600",
     }
     names = {client_id(algorithm): algorithm for algorithm in ALGORITHMS}
-    secrets = {name: f"secret-of-{name}-on-loopback-only" for name in (*names, REFRESH_CLIENT)}
+    secrets = {name: f"secret-of-{name}-on-loopback-only" for name in (*names, REFRESH_CLIENT, RESOURCE_CLIENT)}
     key = ec.generate_private_key(ec.SECP256R1())
-    documents = [_client(name, algorithm, client_secret=secrets[name]) for name, algorithm in names.items()]
-    documents += [_fapi_client(key), _refreshing_client(secrets[REFRESH_CLIENT])]
+    documents = [
+        _client(name, algorithm, client_secret=secrets[name], resources=[RESOURCE]) for name, algorithm in names.items()
+    ]
+    documents += [
+        _client(FAPI_CLIENT, "ES256", **_fapi(key)),
+        _client(FAPI_OFFLINE_CLIENT, "ES256", **_fapi(key), **_OFFLINE),
+        _client(REFRESH_CLIENT, "ES256", client_secret=secrets[REFRESH_CLIENT], **_OFFLINE),
+        _client(RESOURCE_CLIENT, "ES256", client_secret=secrets[RESOURCE_CLIENT], resource_identifiers=[RESOURCE]),
+    ]
     documents += [
         _client(f"filler-{number}", "ES256", client_secret=f"secret-of-filler-{number}-on-loopback")
         for number in range(clients - len(documents))
@@ -96,7 +111,7 @@ def build(directory: Path, *, database_url: str, port: int, clients: int = 10, c
             check=True,
             stdout=subprocess.DEVNULL,
         )
-    cookies = _open_sessions(environment, [*names, FAPI_CLIENT, REFRESH_CLIENT])
+    cookies = _open_sessions(environment, [*names, FAPI_CLIENT, FAPI_OFFLINE_CLIENT, REFRESH_CLIENT])
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
     return Site(environment, secrets, pem, cookies, [(one.number, one.password) for one in people])
 
@@ -123,17 +138,9 @@ def _client(name: str, algorithm: str, **members: object) -> dict[str, object]:
     }
 
 
-def _fapi_client(key: ec.EllipticCurvePrivateKey) -> dict[str, object]:
+def _fapi(key: ec.EllipticCurvePrivateKey) -> dict[str, object]:
     jwks = {"keys": [public_jwk(key)]}
-    return _client(FAPI_CLIENT, "ES256", profile="fapi2", token_endpoint_auth_method="private_key_jwt", jwks=jwks)
-
-
-def _refreshing_client(secret: str) -> dict[str, object]:
-    grants = ["authorization_code", "refresh_token"]
-    purposes = dict.fromkeys(OFFLINE_SCOPE.split(), _PURPOSE)
-    return _client(
-        REFRESH_CLIENT, "ES256", client_secret=secret, grant_types=grants, scope=OFFLINE_SCOPE, purposes=purposes
-    )
+    return {"profile": "fapi2", "token_endpoint_auth_method": "private_key_jwt", "jwks": jwks}
 
 
 def _open_sessions(environment: dict[str, str], client_ids: list[str]) -> list[str]:

@@ -12,7 +12,16 @@ from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
 from tests.bench.fapi import FapiPortal, load_key
 from tests.bench.load import Answer, Spent, Unit, Wrong, run
-from tests.bench.seed import FAPI_CLIENT, OFFLINE_SCOPE, REDIRECT_URI, REFRESH_CLIENT, SCOPE, Site, client_id
+from tests.bench.seed import (
+    FAPI_CLIENT,
+    FAPI_OFFLINE_CLIENT,
+    OFFLINE_SCOPE,
+    REDIRECT_URI,
+    REFRESH_CLIENT,
+    SCOPE,
+    Site,
+    client_id,
+)
 
 # RFC 7636, appendix B.
 _VERIFIER = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
@@ -36,15 +45,20 @@ class Requests:
     forms: deque[tuple[str, str, str]] = field(default_factory=deque)
     refresh_tokens: deque[str] = field(default_factory=deque)
     fapi: FapiPortal = field(init=False)
+    fapi_offline: FapiPortal = field(init=False)
     _turn: "itertools.count[int]" = field(default_factory=itertools.count)
 
     def __post_init__(self) -> None:
-        self.fapi = FapiPortal(
+        self.fapi = self._fapi_portal(FAPI_CLIENT, SCOPE)
+        self.fapi_offline = self._fapi_portal(FAPI_OFFLINE_CLIENT, OFFLINE_SCOPE)
+
+    def _fapi_portal(self, client: str, scope: str) -> FapiPortal:
+        return FapiPortal(
             port=self.port,
             issuer=self.site.environment["IDP_ISSUER"],
-            client_id=FAPI_CLIENT,
+            client_id=client,
             redirect_uri=REDIRECT_URI,
-            scope=SCOPE,
+            scope=scope,
             paths={name: f"/{name}" for name in ("authorize", "par", "token", "userinfo")},
             cookies=self.site.cookies,
             key=load_key(self.site.key),
@@ -124,8 +138,9 @@ class Requests:
         form = (yield self._get(path, f"Cookie: {cookie}\r\n")).expect(200)
         self.forms.append((path, cookie, _csrf(form)))
 
-    def _open_grant(self) -> Unit:
-        code = self._code_of((yield self._authorize(REFRESH_CLIENT, self._cookie(), OFFLINE_SCOPE)))
+    def open_grant(self) -> Unit:
+        """Sign in with a live session and keep the refresh token."""
+        code = self._code_of((yield self._authorize(REFRESH_CLIENT, self._cookie(), scope=OFFLINE_SCOPE)))
         self._keep_refresh_token((yield self._redeem(REFRESH_CLIENT, code)))
 
     # --- stock ---
@@ -136,12 +151,13 @@ class Requests:
 
         Codes of an earlier unit are thrown away: they belong to another client, or are about to expire.
         """
-        for left in (self.codes, self.fapi.codes, self.forms, self.refresh_tokens):
+        for left in (self.codes, self.fapi.codes, self.forms, self.refresh_tokens, self.fapi_offline.refresh_tokens):
             left.clear()
         make: Callable[[], Unit] = {
             "forms": self._open_form,
-            "refresh": self._open_grant,
+            "refresh": self.open_grant,
             "FAPI": self.fapi.code,
+            "FAPI refresh": self.fapi_offline.login,
         }.get(kind, lambda: self.authorize(kind))
         run(make, port=self.port, connections=8, seconds=_MINT_SECONDS, most=amount)
 
@@ -155,18 +171,19 @@ class Requests:
             raise Spent
         return self.tokens[next(self._turn) % len(self.tokens)]
 
-    def _authorize(self, client: str, cookie: str, scope: str = SCOPE) -> bytes:
+    def _authorize(self, client: str, cookie: str, **more: str) -> bytes:
         turn = next(self._turn)
         query = urlencode(
             {
                 "response_type": "code",
                 "client_id": client,
                 "redirect_uri": REDIRECT_URI,
-                "scope": scope,
+                "scope": SCOPE,
                 "state": f"state-{turn}",
                 "nonce": f"nonce-{turn}",
                 "code_challenge": _CHALLENGE,
                 "code_challenge_method": "S256",
+                **more,
             },
             quote_via=quote,
         )
@@ -257,6 +274,7 @@ UNITS = (
     Measured("par", lambda r: r.fapi.push()),
     Measured("token DPoP", lambda r: r.fapi.token(), stock="FAPI"),
     Measured("userinfo DPoP", lambda r: r.fapi.userinfo()),
+    Measured("refresh DPoP", lambda r: r.fapi_offline.refresh(), stock="FAPI refresh"),
     Measured("discovery", lambda r: r.discovery()),
     Measured("jwks", lambda r: r.jwks()),
     Measured("password", lambda r: r.password(), stock="forms"),
