@@ -12,6 +12,7 @@ from idp.audit.models import AuditEvent
 from idp.core.ids import digest
 from idp.core.limits import RateLimit
 from idp.oidc.decoupled.models import DecoupledRequest
+from idp.oidc.decoupled.views import ENTRIES_FROM_ONE_ADDRESS
 from idp.oidc.models import AccessToken
 from idp.sso.models import Disclosure
 from tests.browser import Browser, Page
@@ -529,9 +530,9 @@ def from_address(provider: Provider, address: str) -> Browser:
 
 
 @pytest.mark.holds("RFC8628-5.1-1", "RFC6749-10.10-2")
-def test_guessing_codes_ends_after_thirty_from_one_address(provider: Provider, kiosk: Portal) -> None:
+def test_guessing_codes_ends_after_so_many_from_one_address(provider: Provider, kiosk: Portal) -> None:
     guesser = from_address(provider, "198.51.100.23")
-    for _ in range(30):
+    for _ in range(ENTRIES_FROM_ONE_ADDRESS):
         assert guesser.post("/device", {"user_code": "BCDF-GHJK"}).status == 400
     right = asked(kiosk)["user_code"]
     refused = guesser.post("/device", {"user_code": right})

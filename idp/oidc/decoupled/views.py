@@ -42,9 +42,10 @@ from idp.sso.views import SESSION_COOKIE, Arrival, enter, is_same_person, page, 
 blueprint = Blueprint("decoupled", __name__)
 blueprint.register_error_handler(ProtocolFailure, on_protocol_failure)
 MACHINE_PATHS = frozenset({"/device_authorization", "/bc-authorize"})
-# Of user codes typed, right or wrong. An office of many people shares one address; a guesser has 20 ** 8 codes to try
-# and ten minutes for each (RFC 8628, 5.1).
-ENTRIES_FROM_ONE_ADDRESS = 30
+# Of user codes typed, right or wrong: only what is counted before it is judged stops a guesser. The phones of a mobile
+# network share few addresses; with ten thousand codes waiting, this many guesses hit one in twenty thousand times
+# (RFC 8628, 5.1), and what is hit is a device that would then be the guesser's own sign-in.
+ENTRIES_FROM_ONE_ADDRESS = 120
 ENTRIES_IN_ONE_SESSION = 10
 _WINDOW = 600
 _MINUTE = 60
