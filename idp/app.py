@@ -9,6 +9,7 @@ from flask import Flask
 from jinja2 import ChoiceLoader, FileSystemLoader, PackageLoader, PrefixLoader
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+from idp.account import views as account_views
 from idp.agencies.clients import ClientDirectory
 from idp.agencies.remote_keys import ClientKeys
 from idp.citizens.registry import registry
@@ -81,6 +82,7 @@ def create_app(chosen: Settings | None = None) -> Flask:
         logout_views.blueprint,
         registration_views.blueprint,
         sso_views.blueprint,
+        account_views.blueprint,
         ops_views.blueprint,
     ):
         app.register_blueprint(blueprint)

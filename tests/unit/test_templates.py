@@ -14,6 +14,7 @@ import pytest
 from jinja2 import ChoiceLoader, Environment, FileSystemLoader, PackageLoader, PrefixLoader, StrictUndefined
 
 from idp.core import i18n
+from idp.core.levels import Level
 
 ROOT = Path(__file__).resolve().parents[2]
 TEMPLATES = ROOT / "templates"
@@ -116,6 +117,9 @@ def contexts(name: str) -> dict[str, dict[str, Any]]:
         "tos_url": name,
         "legal_basis": name,
     }
+    person = SimpleNamespace(
+        full_name=name, number="979191000001", number_end="001", account_level=Level.LOA2, level=Level.LOA1
+    )
     back = SimpleNamespace(kind="form", url="/signin/h/cancel", csrf="c" * 43, agency=name)
     return {
         "home.html": {},
@@ -143,6 +147,12 @@ def contexts(name: str) -> dict[str, dict[str, Any]]:
             "rows": [SimpleNamespace(agency=name, agency_name=name, shown=name, minutes=2, token="t" * 43)],
             "action": "/approvals",
         },
+        "account/sign_in.html": {"action": "/account/signin", "wanted": name, "is_again": True},
+        "account/home.html": {
+            "person": person, "signed_in_at": "22/11/2026 16:20", "links": [("approvals", "/approvals", 2)],
+            "action": "/account", "csrf": "c" * 43,
+        },
+        "account/number.html": {"person": person, "action": "/account/number", "csrf": "c" * 43},
         "errors/error.html": {
             "title": name, "message": name, "advice": name, "code": "PR-001", "reference": name, "back": back,
         },
@@ -174,7 +184,7 @@ def render(template: str, language: str = "vi", name: str = "Thư viện số", 
 
 def test_every_template_is_rendered_here() -> None:
     found = {path.relative_to(TEMPLATES).as_posix() for path in TEMPLATES.rglob("*.html")}
-    ours = ("home.html", "sso/", "oidc/", "decoupled/", "errors/")
+    ours = ("home.html", "sso/", "oidc/", "decoupled/", "account/", "errors/")
     assert {path for path in found if path.startswith(ours)} == set(PAGES)
 
 
@@ -201,7 +211,7 @@ def test_hostile_names_are_text_when_a_page_shows_them(template: str, language: 
     assert [script for script in page.all("script") if script not in SCRIPTS.get(template, [])] == []
     assert [attributes for _, attributes in page.elements if any(key.startswith("on") for key in attributes)] == []
     # What was typed stands in the field again.
-    if template not in ("home.html", "decoupled/device.html"):
+    if template not in ("home.html", "decoupled/device.html", "account/sign_in.html"):
         assert HOSTILE in page.text
 
 
@@ -224,8 +234,8 @@ def test_every_form_posts_with_its_csrf_value(template: str) -> None:
     page = render(template)
     forms = page.all("form")
     assert all(form["method"] == "post" for form in forms)
-    if template in ("decoupled/device.html", "oidc/form_post.html"):
-        # One opens pages, as a link does: there is no state yet that a forged post could change. The other posts to
+    if template in ("decoupled/device.html", "account/sign_in.html", "oidc/form_post.html"):
+        # Two open pages, as a link does: there is no state yet that a forged post could change. The third posts to
         # the portal.
         return
     tokens = [field["value"] for field in page.all("input") if field.get("name") in ("csrf", "token")]
@@ -246,6 +256,9 @@ def test_every_form_posts_with_its_csrf_value(template: str) -> None:
         ("decoupled/confirm.html", ["confirm-form", "confirm-shown", "confirm-continue", "confirm-deny"]),
         ("decoupled/end.html", ["device-approved"]),
         ("decoupled/approvals.html", ["approval-form-1", "approval-open-1"]),
+        ("account/sign_in.html", ["space-signin-form", "space-signin"]),
+        ("account/home.html", ["space-number-show", "space-approvals", "space-signout"]),
+        ("account/number.html", ["space-number", "space-back"]),
         ("errors/error.html", ["error-code", "error-reference", "error-back"]),
     ],
 )

@@ -1,0 +1,156 @@
+"""The way into the citizen's own space, and its first page.
+
+    /account           who is signed in, how sure we are, and what can be done here
+    /account/number    the number whole, for whoever asks to see it
+    /account/signin    sign in without any portal, and come back to the page that was asked for
+
+Every page of the room is guarded by `own_page`: it is served to a living session alone, and a form is acted on only
+with the token of this session and this page.
+"""
+
+import hmac
+import re
+from base64 import urlsafe_b64encode
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from functools import wraps
+from typing import Any
+
+from flask import Blueprint, Response, request
+
+from idp.account import overview
+from idp.account.words import moment
+from idp.core import errors, web
+from idp.core.errors import Failure
+from idp.core.keyring import Purpose
+from idp.core.levels import Level
+from idp.core.web import form_parameters, render, see_other
+from idp.sso import interaction
+from idp.sso.own_pages import own_client, own_request
+from idp.sso.services import Services, services
+from idp.sso.situation import Standing, read_standing
+from idp.sso.views import SESSION_COOKIE, enter
+
+blueprint = Blueprint("account", __name__)
+HOME = "/account"
+# The address comes back in a form: whatever it says, it leads to a page of this room.
+_OWN_PATH = re.compile(r"/account(?:/[a-z0-9-]{1,64}){0,3}")
+# Pages that hand out everything at once: whoever finds a browser left open must not get them.
+_FRESH_PAGES = ("/account/data",)
+_FRESH = timedelta(minutes=10)
+
+
+@dataclass(frozen=True, slots=True)
+class Here:
+    """A citizen on a page of the own space, signed in."""
+
+    services: Services
+    standing: Standing
+
+    def form_token(self, page: str) -> str:
+        """Return the token of the forms on `page`: for this session and that page alone."""
+        message = f"account|{self.standing.session_id}|{page}".encode()
+        return urlsafe_b64encode(self.services.keyring.hmac(Purpose.FORM, message)).decode().rstrip("=")
+
+    def is_token(self, given: str, page: str) -> bool:
+        """Tell whether `given` is the token of a form on `page`, in constant time."""
+        return hmac.compare_digest(given.encode(), self.form_token(page).encode())
+
+
+def own_page(view: Callable[..., Response]) -> Callable[..., Response]:
+    """Guard a page of the own space: serve it to a living session, act on its forms alone, else offer to sign in."""
+
+    @wraps(view)
+    def guarded(**arguments: str) -> Response:
+        provider = services()
+        standing = _standing(provider)
+        if standing is None:
+            return _sign_in_page(is_again=False) if request.method == "GET" else see_other(request.path)
+        here = Here(provider, standing)
+        if _is_for_the_fresh(request.path) and not _is_fresh(here):
+            return _sign_in_page(is_again=True) if request.method == "GET" else see_other(request.path)
+        if request.method == "POST" and not _is_own_form(here):
+            raise Failure(errors.FORM_EXPIRED)
+        return view(here, **arguments)
+
+    return guarded
+
+
+def _is_own_form(here: Here) -> bool:
+    return not web.is_from_elsewhere() and here.is_token(form_parameters().get("csrf", ""), request.path)
+
+
+def page(here: Here, template: str, *, status: int = 200, **context: Any) -> Response:
+    """Return a page of the own space, with what every one of them needs."""
+    return render(template, status=status, action=request.path, csrf=here.form_token(request.path), **context)
+
+
+def _standing(provider: Services) -> Standing | None:
+    secret = request.cookies.get(web.cookie_name(SESSION_COOKIE, provider.settings))
+    standing = read_standing(provider.hot_path, secret, own_client(provider.settings))
+    return standing if standing is not None and standing.is_active else None
+
+
+def _is_for_the_fresh(path: str) -> bool:
+    return any(path == fresh or path.startswith(f"{fresh}/") for fresh in _FRESH_PAGES)
+
+
+def _is_fresh(here: Here) -> bool:
+    """Tell whether the citizen has just signed in, with two factors where the account has them."""
+    standing = here.standing
+    needed = min(Level.LOA2, overview.reachable_level(standing.citizen_id))
+    return standing.level >= needed and standing.now - standing.authenticated_at <= _FRESH
+
+
+# --- the way in ---------------------------------------------------------------------------------------------------
+
+
+def _sign_in_page(*, is_again: bool) -> Response:
+    return render("account/sign_in.html", action=f"{HOME}/signin", wanted=request.path, is_again=is_again)
+
+
+@blueprint.post("/account/signin")
+def sign_in() -> Response:
+    """Open the pages that sign in, for the page of ours that the form names."""
+    if web.is_from_elsewhere():
+        raise Failure(errors.FORM_EXPIRED)
+    provider = services()
+    given = form_parameters().get("page", "")
+    wanted = given if _OWN_PATH.fullmatch(given) else HOME
+    asked = own_request(wanted)
+    if _is_for_the_fresh(wanted):
+        asked = replace(own_request(wanted, level=Level.LOA2), max_age=int(_FRESH.total_seconds()))
+    return enter(
+        interaction.open_interaction(asked, None, settings=provider.settings, keyring=provider.keyring), provider
+    )
+
+
+@blueprint.get("/account/signin")
+def sign_in_by_address() -> Response:
+    """Somebody typed the address or changed the language of the last page."""
+    return see_other(HOME)
+
+
+# --- the first page -----------------------------------------------------------------------------------------------
+
+
+@blueprint.get("/account")
+@own_page
+def home(here: Here) -> Response:
+    """Say who is signed in and how sure we are, and lead to everything else."""
+    found = overview.read(here.standing, keyring=here.services.keyring)
+    return page(here, "account/home.html", person=found, signed_in_at=moment(found.signed_in_at), links=_links(found))
+
+
+def _links(found: overview.Overview) -> list[tuple[str, str, int]]:
+    """Return the pages of the room: message id, address, and how many things wait there."""
+    return [("approvals", "/approvals", found.waiting)]
+
+
+@blueprint.get("/account/number")
+@own_page
+def number(here: Here) -> Response:
+    """Show the number whole."""
+    found = overview.read(here.standing, keyring=here.services.keyring)
+    return page(here, "account/number.html", person=found)
