@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import redis
+from _pytest.nodeid import coerce_node_id
 from hypothesis import settings as hypothesis_settings
 
 from tests import services
@@ -31,6 +32,20 @@ def pytest_configure() -> None:
     services.guard_sockets()
     for name in [name for name in os.environ if name.startswith("IDP_")]:
         del os.environ[name]
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keep the tests of one `xdist_group` on one worker.
+
+    pytest-xdist 3.8 writes the group where pytest 9.2 no longer reads it, and every test would go anywhere.
+    """
+    if not getattr(config.option, "loadgroup", False):
+        return
+    for item in items:
+        mark = item.get_closest_marker("xdist_group")
+        if mark is not None and not item.nodeid.endswith(f"@{mark.args[0]}"):
+            item._id = coerce_node_id(f"{item.nodeid}@{mark.args[0]}")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -9,6 +9,7 @@ import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 from urllib.parse import parse_qsl, quote, quote_plus, urlencode, urljoin, urlsplit
 
@@ -16,6 +17,7 @@ import requests
 from jose import jwt
 from joserfc import jwt as joserfc_jwt
 from joserfc.jwk import ECKey, Key, RSAKey
+from requests.adapters import HTTPAdapter
 
 from tests.parties.walker import Walker
 from tests.proofs import ProofKey
@@ -23,6 +25,7 @@ from tests.proofs import ProofKey
 CHALLENGE = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
 VERIFIER = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"  # RFC 7636, appendix B
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+_ADDRESSES = count(1)
 _REDIRECTS = {301, 302, 303}
 _TIMEOUT = 20
 
@@ -303,6 +306,20 @@ def discover(issuer: str) -> dict[str, Any]:
     return found
 
 
+class _FromElsewhere(HTTPAdapter):
+    """Connections from a loopback address of their own: registrations are counted by address."""
+
+    def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
+        super().init_poolmanager(*arguments, **options, source_address=(f"127.0.1.{next(_ADDRESSES)}", 0))
+
+
+def ask_to_register(provider: Mapping[str, Any], metadata: Mapping[str, Any]) -> requests.Response:
+    """Send a registration request (RFC 7591, 3.1), each time from another address."""
+    with requests.Session() as session:
+        session.mount("http://", _FromElsewhere())
+        return session.post(provider["registration_endpoint"], json=dict(metadata), timeout=_TIMEOUT)
+
+
 def register(issuer: str, name: str, **metadata: Any) -> RelyingParty:
     """Register a client under a host of its own, as a relying party that never heard of the provider does."""
     provider = discover(issuer)
@@ -315,7 +332,7 @@ def register(issuer: str, name: str, **metadata: Any) -> RelyingParty:
         **({"jwks": {"keys": [key.as_dict(private=False)]}} if "jwks_uri" not in metadata else {}),
         **metadata,
     }
-    answer = requests.post(provider["registration_endpoint"], json=without_none(sent), timeout=_TIMEOUT)
+    answer = ask_to_register(provider, without_none(sent))
     assert answer.status_code == 201, answer.text
     client: dict[str, Any] = answer.json()
     return RelyingParty(provider, client, key, binds=bool(client.get("dpop_bound_access_tokens")))

@@ -8,7 +8,14 @@ import requests
 from jose import jwt
 from joserfc.jwk import ECKey
 
-from tests.parties.certification.relying_party import RelyingParty, Visitor, discover, refused, register
+from tests.parties.certification.relying_party import (
+    RelyingParty,
+    Visitor,
+    ask_to_register,
+    discover,
+    refused,
+    register,
+)
 from tests.parties.sandbox import Sandbox
 from tests.publishing import Publisher
 
@@ -86,7 +93,7 @@ def test_client_reads_and_ends_its_own_record_alone(town: Sandbox, rp: RelyingPa
 def test_registration_that_cannot_be_is_refused(town: Sandbox, metadata: dict[str, Any], error: set[str]) -> None:
     sent = {"client_name": "Bad", "redirect_uris": ["https://bad.rp.example/callback"]} | metadata
     sent = {name: value for name, value in sent.items() if value is not None}
-    answer = requests.post(discover(town.issuer)["registration_endpoint"], json=sent, timeout=10)
+    answer = ask_to_register(discover(town.issuer), sent)
     assert answer.status_code == 400, answer.text
     assert answer.json()["error"] in error
 
@@ -117,7 +124,7 @@ def test_clients_of_one_sector_know_a_citizen_by_one_sub(town: Sandbox, visitor:
     subs = [rp.sign_in(visitor)["sub"] for rp in (first, second, lone)]
     assert subs[0] == subs[1] != subs[2]
     sent = {"redirect_uris": ["https://three.sector.example/callback"], "sector_identifier_uri": uri}
-    answer = requests.post(first.provider["registration_endpoint"], json=sent, timeout=10)
+    answer = ask_to_register(first.provider, sent)
     assert answer.json()["error"] == "invalid_client_metadata"
 
 
