@@ -20,7 +20,7 @@ from idp.core.levels import Level, level_of, lowest
 from idp.core.parameters import Parameters
 from idp.core.scopes import CLAIMS_BY_SCOPE, OFFLINE_ACCESS, OPENID, claims_of
 from idp.keys.jose import SIGNING_ALGORITHMS, TokenRefused
-from idp.oidc import request_objects
+from idp.oidc import id_token, request_objects
 from idp.oidc.responses import RESPONSE_MODES
 from idp.sso.request import AuthorizationRequest, Prompt, ResponseMode
 from idp.sso.services import Services
@@ -323,6 +323,7 @@ def hint_is_ours(draft: Draft) -> None:
         raise ProtocolFailure(errors.HINT_INVALID) from None
     if (
         claims.get("iss") != draft.provider.settings.issuer
+        or not id_token.is_one(claims)
         or draft.client.client_id not in _audience(claims)
         or not isinstance(claims.get("sub"), str)
     ):

@@ -49,6 +49,15 @@ def write(spent: Row, client: Client, *, access_token: str, issued_at: datetime,
     )
 
 
+def is_one(claims: Mapping[str, Any]) -> bool:
+    """Tell whether claims that we signed are those of an ID token.
+
+    Answers of the authorization endpoint and of UserInfo have our issuer, the client as audience and the same `typ`
+    (RFC 8725, 3.12).
+    """
+    return {"sub", "exp", "auth_time", "at_hash"} <= claims.keys()
+
+
 def _person(spent: Row, provider: Services) -> Mapping[str, Any]:
     """Return the claims that the `claims` parameter asked to have in the ID token itself; rare, so read apart."""
     row = provider.hot_path.one(READ_PROFILE, {"citizen_id": spent["citizen_id"]})

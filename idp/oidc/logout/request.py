@@ -19,6 +19,7 @@ from idp.core.ids import digest
 from idp.core.keyring import Keyring, Place, Purpose, SealBroken
 from idp.core.parameters import Parameters
 from idp.keys.jose import TokenRefused
+from idp.oidc import id_token
 from idp.sso import session
 from idp.sso.services import Services
 
@@ -103,7 +104,8 @@ def _client_of_hint(hint: str, client_id: str | None, provider: Services) -> Cli
     audience = claims.get("aud")
     named = audience[0] if isinstance(audience, list) and len(audience) == 1 else audience
     client = provider.clients.find(named) if isinstance(named, str) else None
-    if client is None or claims.get("iss") != provider.settings.issuer or client_id not in (None, client.client_id):
+    is_ours = claims.get("iss") == provider.settings.issuer and id_token.is_one(claims)
+    if client is None or not is_ours or client_id not in (None, client.client_id):
         raise Failure(errors.LOGOUT_REFUSED)
     return client
 
