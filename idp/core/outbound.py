@@ -1,6 +1,6 @@
-"""The one door out: requests this provider makes to addresses that clients gave it.
+"""The one door out: requests this provider makes to addresses that clients gave it, and to the national register.
 
-Such an address is an attacker's favourite way inside (security.md, 2, 11 and 22), so one request goes to one checked
+A client's address is an attacker's favourite way inside (security.md, 2, 11 and 22), so one request goes to one checked
 address: the name is resolved here, every address it has is judged, and the connection is made to what was judged, so
 that a second answer of the name server changes nothing. No redirects, no proxies from the environment, no compressed
 answers; a deadline for the whole request that a slow sender cannot stretch. Nothing of a request is logged here.
@@ -9,6 +9,7 @@ answers; a deadline for the whole request that a slow sender cannot stretch. Not
 import http.client
 import io
 import ipaddress
+import json
 import re
 import socket
 import ssl
@@ -84,7 +85,9 @@ class Outbound:
 
     `is_sandbox` also lets loopback be asked, by http too. `private_hosts` are names on the government's own network:
     their addresses may be private, though never loopback or link-local. `ca_file` holds authorities trusted besides
-    those of the system. `resolve` returns the addresses of a name.
+    those of the system. `client_certificate` is a PEM file of a certificate and its key, shown to every server that
+    asks for one: an Outbound that has it is for one host. `resolve` returns the addresses of a name. Raises OSError
+    for a file that cannot be used.
     """
 
     def __init__(
@@ -93,6 +96,7 @@ class Outbound:
         is_sandbox: bool,
         private_hosts: Collection[str] = (),
         ca_file: Path | None = None,
+        client_certificate: Path | None = None,
         resolve: Resolve | None = None,
     ) -> None:
         self._is_sandbox = is_sandbox
@@ -104,6 +108,9 @@ class Outbound:
         self._tls.minimum_version = ssl.TLSVersion.TLSv1_2
         if ca_file is not None:
             self._tls.load_verify_locations(ca_file)
+        if client_certificate is not None:
+            # An empty word instead of a question at the terminal, which would hold the start for ever.
+            self._tls.load_cert_chain(client_certificate, password="")
 
     def get(self, url: str, *, accept: str, longest: int = LONGEST_ANSWER) -> Answer:
         """Return what stands at `url`, whatever its status but a redirect. Raises OutboundRefused."""
@@ -114,12 +121,38 @@ class Outbound:
         headers = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "*/*"}
         return self._request("POST", url, urlencode(form).encode("ascii"), headers, longest=LONGEST_ANSWER)
 
+    def post_json(
+        self,
+        url: str,
+        document: Mapping[str, Any],
+        *,
+        bearer: str | None = None,
+        seconds: float | None = None,
+        longest: int = LONGEST_ANSWER,
+    ) -> Answer:
+        """Send `document` to `url` as application/json, with the token `bearer` (RFC 6750, 2.1) where given.
+
+        `seconds` shortens or lengthens the deadline of this request. Raises OutboundRefused.
+        """
+        headers = {"Content-Type": "application/json", "Accept": "application/json"}
+        if bearer is not None:
+            headers["Authorization"] = f"Bearer {bearer}"
+        body = json.dumps(document).encode("ascii")
+        return self._request("POST", url, body, headers, longest=longest, seconds=seconds)
+
     def _request(
-        self, method: str, url: str, body: bytes | None, headers: Mapping[str, str], *, longest: int
+        self,
+        method: str,
+        url: str,
+        body: bytes | None,
+        headers: Mapping[str, str],
+        *,
+        longest: int,
+        seconds: float | None = None,
     ) -> Answer:
         parts = _parts(url)
         host, port = parts.hostname or "", parts.port or _DEFAULT_PORTS[parts.scheme]
-        deadline = time.monotonic() + TOTAL_SECONDS
+        deadline = time.monotonic() + (TOTAL_SECONDS if seconds is None else seconds)
         try:
             addresses = self._addresses(host, port, deadline, is_plain=parts.scheme == "http")
             with self._connect(addresses, port, deadline) as plain:

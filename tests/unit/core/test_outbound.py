@@ -121,6 +121,35 @@ def test_a_form_is_sent_in_the_body_when_posted() -> None:
     assert b"Content-Type: application/x-www-form-urlencoded" in server.heads[0]
 
 
+def test_a_document_is_sent_as_json_with_the_token_when_there_is_one() -> None:
+    bodies: list[bytes] = []
+
+    def read_on(sock: socket.socket) -> None:
+        sock.settimeout(0.5)
+        bodies.append(server.heads[-1].partition(b"\r\n\r\n")[2] or sock.recv(4096))
+        sock.sendall(OK)
+
+    with serving(read_on) as server:
+        url = f"http://127.0.0.1:{server.port}/"
+        assert here().post_json(url, {"HoVaTen": "Đỗ"}, bearer="abc.def").body == b"{}"
+        here().post_json(url, {})
+    assert bodies == [b'{"HoVaTen": "\\u0110\\u1ed7"}', b"{}"]
+    first, second = server.heads
+    assert b"\r\nAuthorization: Bearer abc.def\r\n" in first
+    assert b"\r\nContent-Type: application/json\r\n" in first
+    assert b"\r\nAccept: application/json\r\n" in first
+    assert b"Authorization" not in second
+
+
+def test_a_document_has_a_deadline_of_its_own_when_asked() -> None:
+    with serving(silent) as server:
+        began = time.monotonic()
+        with pytest.raises(OutboundRefused) as refused:
+            here().post_json(f"http://127.0.0.1:{server.port}/", {}, seconds=0.3)
+    assert refused.value.reason is Reason.TIMEOUT
+    assert time.monotonic() - began < 2
+
+
 def test_a_refusal_of_the_other_side_is_an_answer() -> None:
     with serving(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n") as server:
         assert here().get(f"http://127.0.0.1:{server.port}/", accept="*/*").status == 404
@@ -404,6 +433,53 @@ def test_a_certificate_of_nobody_we_know_is_refused(tmp_path: Path) -> None:
     _, context = authority(tmp_path, "rp.example")
     with serving(OK, context) as server:
         assert reason_of(f"https://rp.example:{server.port}/", here(resolve=lambda *_: ["127.0.0.1"])) is Reason.TLS
+
+
+def test_our_certificate_is_shown_when_the_server_asks_for_one(tmp_path: Path) -> None:
+    ca_file, context = authority(tmp_path, "register.example")
+    ours, _ = authority(tmp_path, "lienket.example")
+    stranger, _ = authority(tmp_path, "nobody.example")
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_verify_locations(ours)
+    shown: list[Any] = []
+
+    def look(sock: socket.socket) -> None:
+        assert isinstance(sock, ssl.SSLSocket)
+        shown.append(sock.getpeercert())
+        sock.sendall(OK)
+
+    with serving(look, context) as server:
+        url = f"https://register.example:{server.port}/"
+
+        def ask(certificate: Path | None) -> Outbound:
+            return here(ca_file=ca_file, client_certificate=certificate, resolve=lambda *_: ["127.0.0.1"])
+
+        assert ask(ours.with_suffix(".key")).post_json(url, {}).status == 200
+        for certificate in (None, stranger.with_suffix(".key")):
+            with pytest.raises(OutboundRefused) as refused:
+                ask(certificate).post_json(url, {})
+            assert refused.value.reason in (Reason.TLS, Reason.BROKEN)
+    [peer] = shown
+    assert peer["subjectAltName"] == (("DNS", "lienket.example"),)
+
+
+def test_a_certificate_that_cannot_be_used_stops_the_start(tmp_path: Path) -> None:
+    ca_file, _ = authority(tmp_path, "register.example")
+    for unusable in (tmp_path / "missing.pem", ca_file):
+        with pytest.raises(OSError):
+            here(client_certificate=unusable)
+    key = ec.generate_private_key(ec.SECP256R1())
+    locked = tmp_path / "locked.pem"
+    locked.write_bytes(
+        ca_file.read_bytes()
+        + key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.BestAvailableEncryption(b"word"),
+        )
+    )
+    with pytest.raises(OSError):
+        here(client_certificate=locked)
 
 
 def test_old_tls_is_refused(tmp_path: Path) -> None:
