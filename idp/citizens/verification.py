@@ -26,6 +26,7 @@ from idp.citizens.numbers import Gender, NumberUnreadable
 from idp.citizens.registry import (
     DEADLINE_SECONDS,
     Attribute,
+    FieldMatch,
     Outcome,
     PopulationRegistry,
     Reason,
@@ -60,7 +61,8 @@ class Said:
     """What the register said about one person, read.
 
     `is_person` tells that number, name and birth date belong together there. `full_name` and `birth` are the
-    register's own, given then only. `new_number` is canonical.
+    register's own, given then only. `new_number` is canonical. `fields` says how name and birth date compared: for
+    the event alone, never for a page or a log.
     """
 
     status: RegistryStatus
@@ -69,6 +71,7 @@ class Said:
     full_name: str | None = field(default=None, repr=False)
     birth: BirthDate | None = field(default=None, repr=False)
     new_number: str | None = field(default=None, repr=False)
+    fields: Mapping[str, FieldMatch] = field(default_factory=dict)
 
 
 _STATUS = {
@@ -107,7 +110,7 @@ def ask(profile: Profile, *, reason: Reason, registry: PopulationRegistry) -> Sa
             _log.error("the register refuses our question", extra={"outcome": "bad_request"})
             return None
         if answer.outcome not in _IS_PERSON:
-            return Said(_STATUS[answer.outcome])
+            return Said(_STATUS[answer.outcome], fields=answer.fields)
         known_birth = answer.attributes.get(Attribute.BIRTHDATE)
         return Said(
             _STATUS[answer.outcome],
@@ -116,6 +119,7 @@ def ask(profile: Profile, *, reason: Reason, registry: PopulationRegistry) -> Sa
             full_name=answer.attributes.get(Attribute.FULL_NAME),
             birth=birthdate.parse(known_birth) if known_birth else None,
             new_number=_canonical(profile.scheme, answer.replaced_by),
+            fields=answer.fields,
         )
     except (RegistryFailure, birthdate.BirthDateRefused) as failure:
         _log.warning("the register did not answer", extra={"outcome": type(failure).__name__})
@@ -195,7 +199,7 @@ def recheck(citizen_id: UUID, *, settings: Settings, keyring: Keyring, registry:
         Event.REGISTRY_ASKED,
         citizen_id=citizen_id,
         outcome=outcome.value,
-        detail={"was": was.value, "is": citizen.registry_status.value},
+        detail={"was": was.value, "is": citizen.registry_status.value, **_compared(said)},
     )
     db.session.commit()
     return outcome
@@ -242,6 +246,10 @@ def _take_number(citizen: Citizen, profile: Profile, said: Said, *, keyring: Key
             former.valid_to, former.replaced_by_id = now, successor.id
         record(db.session, Event.NUMBER_REPLACED, citizen_id=citizen.id)
     return True
+
+
+def _compared(said: Said | None) -> dict[str, str]:
+    return {} if said is None else {name: match.value for name, match in said.fields.items()}
 
 
 def _citizen(citizen_id: UUID) -> Citizen:

@@ -15,23 +15,17 @@ from idp.citizens import birthdate
 from idp.citizens.birthdate import BirthDate
 from idp.citizens.lookup import every_index, number_index
 from idp.citizens.models import RegistryPerson, insert
-from idp.citizens.names import NameMatch, same_name
 from idp.citizens.numbers import Gender
-from idp.citizens.registry import (
-    Attribute,
-    FieldMatch,
-    Outcome,
-    PopulationRegistry,
-    RegistryAnswer,
-    RegistryQuery,
-    Timeout,
-)
+from idp.citizens.registry import Outcome, PopulationRegistry, RegistryAnswer, RegistryQuery, Timeout
+from idp.citizens.registry.comparison import Known, compare, without_record
 from idp.core import clock
 from idp.core.database import db
 from idp.core.ids import new_handle, new_id
 from idp.core.keyring import Keyring, Place
 
 _SOURCE = "table"
+# Signs without a letter are nobody's name, whatever is asked.
+_SOMEBODY_ELSE = "-"
 
 
 class Answer(StrEnum):
@@ -59,7 +53,7 @@ class Person:
     replaced_by: str | None = field(default=None, repr=False)
 
 
-_ALIVE_OR_NOT = {
+_FATES = {
     Answer.DECEASED: Outcome.DECEASED,
     Answer.LOCKED: Outcome.LOCKED,
     Answer.REPLACED: Outcome.REPLACED,
@@ -76,25 +70,16 @@ class TableRegistry:
         """Answer from the table; a record that is SILENT raises Timeout at once, without waiting for `deadline`."""
         person = self._find(query.scheme, query.number)
         if person is None or person.answer is Answer.NOT_FOUND:
-            return _answer(Outcome.NOT_FOUND)
+            return without_record(Outcome.NOT_FOUND, source=_SOURCE, trace_id=new_handle())
         if person.answer is Answer.SILENT:
             raise Timeout(f"no answer within {deadline:g} s")
-        name = _NAME_FIELDS[same_name(query.full_name, person.full_name)]
-        birth = _compare_births(query.birth, person.birth)
-        if person.answer is Answer.MISMATCH:
-            name = FieldMatch.MISMATCH
-        if FieldMatch.MISMATCH in (name, birth):
-            return _answer(Outcome.NEAR, name=name, birth=birth)
-        is_rectified = FieldMatch.FOLD in (name, birth)
-        outcome = _ALIVE_OR_NOT.get(person.answer, Outcome.MATCH_RECTIFIED if is_rectified else Outcome.MATCH)
-        known = {Attribute.FULL_NAME: person.full_name, Attribute.BIRTHDATE: person.birth.iso()}
-        return _answer(
-            outcome,
-            name=name,
-            birth=birth,
-            replaced_by=person.replaced_by if outcome is Outcome.REPLACED else None,
-            attributes={attribute: value for attribute, value in known.items() if attribute in query.want},
+        known = Known(
+            full_name=_SOMEBODY_ELSE if person.answer is Answer.MISMATCH else person.full_name,
+            birth=person.birth,
+            fate=_FATES.get(person.answer),
+            replaced_by=person.replaced_by,
         )
+        return compare(query, known, source=_SOURCE, trace_id=new_handle())
 
     def _find(self, scheme: str, number: str) -> Person | None:
         indexes = every_index(scheme, number, keyring=self._keyring)
@@ -153,38 +138,6 @@ def write(people: Iterable[Person], *, keyring: Keyring) -> None:
     db.session.commit()
 
 
-_NAME_FIELDS = {
-    NameMatch.EXACT: FieldMatch.MATCH,
-    NameMatch.FOLD: FieldMatch.FOLD,
-    NameMatch.DIFFERENT: FieldMatch.MISMATCH,
-}
-
-
-def _compare_births(asked: BirthDate, known: BirthDate) -> FieldMatch:
-    if not asked.agrees_with(known):
-        return FieldMatch.MISMATCH
-    return FieldMatch.MATCH if asked == known else FieldMatch.FOLD
-
-
 def _place(index: str) -> Place:
     # Bound to the number rather than to the row key, which an upsert does not know.
     return Place(RegistryPerson.__tablename__, "record", index)
-
-
-def _answer(
-    outcome: Outcome,
-    *,
-    name: FieldMatch = FieldMatch.UNKNOWN,
-    birth: FieldMatch = FieldMatch.UNKNOWN,
-    replaced_by: str | None = None,
-    attributes: dict[Attribute, str] | None = None,
-) -> RegistryAnswer:
-    return RegistryAnswer(
-        outcome=outcome,
-        fields={"name": name, "birth": birth},
-        source=_SOURCE,
-        as_of=clock.now(),
-        trace_id=new_handle(),
-        replaced_by=replaced_by,
-        attributes=attributes or {},
-    )

@@ -162,8 +162,26 @@ def test_recheck_is_recorded_with_codes_only(place: Place, citizen_id: UUID) -> 
     assert (event.citizen_id, event.outcome, event.detail) == (
         citizen_id,
         "deceased",
-        {"was": "active", "is": "deceased"},
+        {"was": "active", "is": "deceased", "name": "match", "birth": "match"},
     )
+
+
+@pytest.mark.parametrize(
+    ("held", "compared"),
+    [
+        ({"full_name": "Nguyễn Thị Hoài"}, {"name": "mismatch", "birth": "match"}),
+        ({"birth": parse("1991-03-28")}, {"name": "match", "birth": "mismatch"}),
+        ({"full_name": "NGUYEN THI HOA", "birth": parse("1992")}, {"name": "fold", "birth": "mismatch"}),
+    ],
+)
+def test_the_event_says_which_field_differed(
+    place: Place, citizen_id: UUID, caplog: pytest.LogCaptureFixture, held: dict[str, object], compared: dict[str, str]
+) -> None:
+    person(place, Answer.MATCH, **held)
+    ask(place, citizen_id)
+    event = db.session.scalars(sa.select(AuditEvent).where(AuditEvent.name == "citizens:registry:asked")).one()
+    assert event.detail == {"was": "active", "is": "mismatch", **compared}
+    assert not caplog.records
 
 
 def test_register_is_asked_outside_any_transaction(place: Place, citizen_id: UUID) -> None:
