@@ -117,6 +117,10 @@ serve(async (issuer, { method, jwk, redirect_uri, post_logout_redirect_uri, scop
     revoke: async (tokens, { token = 'access_token' }) => oauth.processRevocationResponse(
       await oauth.revocationRequest(as, client, clientAuth, tokens[token], http)),
 
+    // What an agency's API does with the token (RFC 9068, 4), played by the same process.
+    api: async ({ access_token }, { audience }) => oauth.validateJwtAccessToken(as,
+      new Request(audience, { headers: { authorization: `Bearer ${access_token}` } }), audience, http),
+
     device: async () => ({
       pending: await oauth.processDeviceAuthorizationResponse(as, client,
         await oauth.deviceAuthorizationRequest(as, client, clientAuth, { scope }, http)),

@@ -11,10 +11,12 @@ from tests.parties.walker import Walker
 # One worker for all of them: a provider and many portals are started once.
 pytestmark = pytest.mark.xdist_group("parties")
 
+OFFLINE = "openid name email offline_access"
 CLIENTS = (
     Client("basic"),
     Client("post", "client_secret_post", members={"id_token_signed_response_alg": "RS256"}),
     Client("key", "private_key_jwt"),
+    Client("lasting", scope=OFFLINE, members={"grant_types": ["authorization_code", "refresh_token"]}),
     Client("impostor", configuration={"client_secret": "not-the-secret-of-this-client"}),
 )
 # Letters that the form encoding of the header changes (RFC 6749, 2.3.1), which Authlib leaves out.
@@ -81,6 +83,17 @@ def test_portal_gets_a_fresh_sign_in_when_it_says_how_old_it_may_be(portals: Par
     third = portals.sign_in(walker, "key", max_age="0")
     assert walker.seen == {"login-form"}
     assert third["claims"]["auth_time"] >= first["claims"]["auth_time"]
+
+
+def test_portal_refreshes_until_it_gives_the_access_back(portals: Party, walker: Walker) -> None:
+    first = portals.sign_in(walker, "lasting", prompt="consent")
+    assert first["refreshable"], first
+    for _ in range(2):
+        assert portals.act(walker, "lasting", "refresh")["status"] == 200
+        assert portals.act(walker, "lasting", "userinfo")["sub"] == first["claims"]["sub"]
+    assert portals.act(walker, "lasting", "revoke", token="refresh_token")["status"] == 200
+    refused = portals.act(walker, "lasting", "refresh")
+    assert (refused["status"], refused["error"]) == (502, "invalid_grant")
 
 
 def test_second_portal_asks_nothing_typed_when_the_citizen_is_signed_in(portals: Party, walker: Walker) -> None:

@@ -39,7 +39,7 @@ def registered(name: str, members: dict[str, Any], *uses: str, method: str = "pr
 
 
 CLIENTS = (
-    registered("refresh", REFRESHES, method="client_secret_basic", scope=OFFLINE),
+    registered("refresh", REFRESHES, scope=OFFLINE),
     registered("par", {"require_pushed_authorization_requests": True}, "par"),
     registered("jar", {"request_object_signing_alg": "ES256"}, "jar"),
     registered("jar-par", {"require_signed_request_object": True}, "par", "jar"),
@@ -55,6 +55,11 @@ CLIENTS = (
 TOLD = Client(
     "told", members={"backchannel_logout_uri": "{origin}/told/backchannel", "backchannel_logout_session_required": True}
 )
+API = "https://api.agency.example/"
+RESOURCES = (
+    Client("api", members={"resource_identifiers": [API], "access_token_format": "jwt"}),
+    Client("caller", members={"resources": [API]}),
+)
 BOUND = {"dpop", "fapi", "fapi-signing"}
 
 
@@ -63,7 +68,9 @@ def portals(town: Sandbox, request: pytest.FixtureRequest) -> Iterator[Party]:
     """Yield the portals made with one library."""
     library = request.param
     command = [node(), str(PARTIES / f"{library}.mjs")]
-    with town.party(f"protected-{library.replace('_', '-')}", command, (*CLIENTS, TOLD)) as running:
+    # Only one client of all may answer to an identifier.
+    clients = (*CLIENTS, TOLD, *(RESOURCES if library == "oauth4webapi" else ()))
+    with town.party(f"protected-{library.replace('_', '-')}", command, clients) as running:
         yield running
 
 
@@ -145,3 +152,13 @@ def test_portal_ends_its_session_when_it_is_told_that_the_citizen_signed_out(por
     assert portals.act(walker, "told", "me")["signed_in"]
     assert portals.act(walker, "par", "signout")["signed_out"], elsewhere
     assert portals.act(walker, "told", "me") == {"status": 200, "signed_in": False}
+
+
+@pytest.mark.parametrize("portals", ["oauth4webapi"], indirect=True)
+def test_api_of_an_agency_reads_the_token_it_is_called_with(portals: Party, walker: Walker) -> None:
+    arrived = portals.sign_in(walker, "caller", acr_values="loa2", resource=API)
+    assert arrived["status"] == 200, arrived
+    known = portals.act(walker, "caller", "api", audience=API)
+    assert known["status"] == 200, known
+    assert (known["aud"], known["client_id"], known["acr"]) == (API, "protected-oauth4webapi-caller", "loa2")
+    assert portals.act(walker, "caller", "api", audience="https://other.example/")["status"] == 502

@@ -19,6 +19,7 @@ os.environ |= {
     "OIDC_ISSUER": configuration["issuer"],
     "OIDC_CLIENT_ID": client["client_id"],
     "OIDC_CLIENT_SECRET": client["client_secret"],
+    "OIDC_RENEW_SECONDS": "2",
 }
 django.setup()
 call_command("migrate", verbosity=0)

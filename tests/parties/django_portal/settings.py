@@ -14,6 +14,7 @@ MIDDLEWARE = [
 ]
 
 INSTALLED_APPS += ["mozilla_django_oidc"]
+MIDDLEWARE += ["mozilla_django_oidc.middleware.SessionRefresh"]
 AUTHENTICATION_BACKENDS = ["tests.parties.django_portal.backend.LienKetBackend"]
 ISSUER = os.environ["OIDC_ISSUER"]
 OIDC_OP_AUTHORIZATION_ENDPOINT = f"{ISSUER}/authorize"
@@ -28,6 +29,8 @@ OIDC_USE_PKCE = True
 OIDC_AUTH_REQUEST_EXTRA_PARAMS = {"acr_values": "loa2"}
 OIDC_STORE_ID_TOKEN = True  # for signing out at LienKet
 OIDC_OP_LOGOUT_URL_METHOD = "tests.parties.django_portal.backend.logout_address"
+# After so many seconds the middleware asks LienKet, unseen by the citizen, whether they are still signed in there.
+OIDC_RENEW_ID_TOKEN_EXPIRY_SECONDS = int(os.environ.get("OIDC_RENEW_SECONDS", "900"))
 LOGIN_REDIRECT_URL = "/me"
 LOGIN_REDIRECT_URL_FAILURE = "/refused"
 LOGOUT_REDIRECT_URL = "/signed-out"
