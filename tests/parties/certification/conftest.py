@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.parties.certification.relying_party import Visitor
+from tests.parties.certification.visitor import Visitor
 from tests.parties.sandbox import Sandbox
 
 

@@ -13,12 +13,12 @@ from tests.parties.certification.relying_party import (
     CHALLENGE,
     VERIFIER,
     RelyingParty,
-    Visitor,
     judged,
     refused,
     register,
     unsigned,
 )
+from tests.parties.certification.visitor import Visitor
 from tests.parties.sandbox import Sandbox
 
 pytestmark = pytest.mark.xdist_group("certification")

@@ -8,14 +8,8 @@ import requests
 from jose import jwt
 from joserfc.jwk import ECKey
 
-from tests.parties.certification.relying_party import (
-    RelyingParty,
-    Visitor,
-    ask_to_register,
-    discover,
-    refused,
-    register,
-)
+from tests.parties.certification.relying_party import RelyingParty, ask_to_register, discover, refused, register
+from tests.parties.certification.visitor import Visitor
 from tests.parties.sandbox import Sandbox
 from tests.publishing import Publisher
 

@@ -12,17 +12,8 @@ import pytest
 import requests
 from jose import jwt
 
-from tests.parties.certification.relying_party import (
-    VERIFIER,
-    RelyingParty,
-    Visitor,
-    judged,
-    query_of,
-    refused,
-    register,
-    rsa,
-    unsigned,
-)
+from tests.parties.certification.relying_party import VERIFIER, RelyingParty, judged, refused, register, rsa, unsigned
+from tests.parties.certification.visitor import Visitor, query_of
 from tests.parties.sandbox import Sandbox
 from tests.proofs import ProofKey
 

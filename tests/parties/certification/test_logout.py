@@ -12,16 +12,8 @@ from jose import jwt
 from joserfc.jwk import RSAKey
 
 from tests.listener import Listener, listening
-from tests.parties.certification.relying_party import (
-    Arrived,
-    RelyingParty,
-    Visitor,
-    discover,
-    query_of,
-    register,
-    rsa,
-    unsigned,
-)
+from tests.parties.certification.relying_party import RelyingParty, discover, register, rsa, unsigned
+from tests.parties.certification.visitor import Arrived, Visitor, query_of
 from tests.parties.sandbox import Sandbox
 
 pytestmark = pytest.mark.xdist_group("certification")
