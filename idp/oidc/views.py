@@ -257,7 +257,7 @@ def revocation_endpoint() -> Response:
 def userinfo_endpoint() -> Response:
     """Return the claims of the citizen an access token stands for."""
     if b"access_token=" in request.query_string or (request.method == "POST" and "access_token" in request.form):
-        raise ProtocolFailure(errors.TOKEN_TWICE)
+        raise ProtocolFailure(errors.TOKEN_TWICE, challenge="Bearer")
     answer = userinfo.answer(caller(), provider=services())
     if isinstance(answer, str):
         return Response(answer, mimetype="application/jwt")

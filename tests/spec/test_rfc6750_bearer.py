@@ -81,6 +81,7 @@ def test_a_token_in_query_or_body_is_refused(provider: Provider, token: str) -> 
     for response in answers:
         assert response.status_code in (400, 401)
         assert response.get_json()["error"] == "invalid_request"
+        assert response.headers["WWW-Authenticate"].startswith("Bearer ")
         assert token not in response.get_data(as_text=True)
 
 
