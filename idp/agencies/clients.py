@@ -207,13 +207,17 @@ def client_of(row: Row) -> Client:
     )
 
 
-def spend(hot_path: HotPath, client: Client, jti: str, expires_at: datetime) -> bool:
-    """Spend the `jti` of a client assertion; return False when it was spent before (RFC 7523, 3, item 7).
+def assertion_values(client: Client, jti: str, expires_at: datetime) -> Mapping[str, object]:
+    """Return what SPEND_ASSERTION spends: the `jti` of a client assertion (RFC 7523, 3, item 7)."""
+    return {"assertion_client": client.id, "assertion_digest": digest(jti), "assertion_expires_at": expires_at}
+
+
+def spend(hot_path: HotPath, values: Mapping[str, object]) -> bool:
+    """Spend a client assertion; return False when it was spent before.
 
     One statement with one winner, however many processes try. Raises DatabaseUnavailable; the caller then refuses.
     """
-    parameters = {"client": client.id, "digest": digest(jti), "expires_at": expires_at}
-    return hot_path.apply(SPEND_ASSERTION, parameters) is not None
+    return hot_path.apply(SPEND_ASSERTION, values) is not None
 
 
 def _any_in(texts: Mapping[str, str], language: str) -> str | None:

@@ -151,7 +151,7 @@ READ_LOGO = Query("SELECT digest, media_type, content FROM client_logo WHERE cli
 
 SPEND_ASSERTION = Change(
     first="""
-    INSERT INTO assertion_jti (client_id, digest, expires_at) VALUES (:client, :digest, :expires_at)
-    ON CONFLICT DO NOTHING
+    INSERT INTO assertion_jti (client_id, digest, expires_at)
+    VALUES (:assertion_client, :assertion_digest, :assertion_expires_at) ON CONFLICT DO NOTHING
     """
 )

@@ -176,11 +176,19 @@ class Change:
     with the condition `{if_first}`, or takes columns of `returning` by `INSERT ... SELECT {first.column} ...
     {from_first} WHERE ...`. PostgreSQL gets a single
     statement (a chain of data-modifying CTEs, one round trip); SQLite the same parts inside one `BEGIN IMMEDIATE`.
+
+    With a `gate`, an `INSERT ... ON CONFLICT DO NOTHING`, something is spent before `first`, whatever becomes of that;
+    where it was spent before, nothing else runs. A `first` that may stand behind a gate says `{if_open}`.
     """
 
     first: str
     then: tuple[str, ...] = ()
     returning: tuple[str, ...] = field(default=())
+    gate: str | None = None
+
+
+class GateShut(Exception):
+    """What the gate of a `Change` spends was spent before; nothing was changed."""
 
 
 Row: TypeAlias = Mapping[str, Any]
@@ -197,7 +205,10 @@ class HotPath(Protocol):
         """Return the first row of `query` by column name, or None. Retried once on a dropped connection."""
 
     def apply(self, change: Change, parameters: Row) -> Row | None:
-        """Apply `change`; return the `returning` columns of its first part, or None if that touched no row."""
+        """Apply `change`; return the `returning` columns of its first part, or None if that touched no row.
+
+        Raises GateShut, only for a change with a gate.
+        """
 
 
 class _PostgresColumns:
@@ -254,7 +265,12 @@ class PostgresHotPath:
 
     def apply(self, change: Change, parameters: Row) -> Row | None:
         sql = self._sql.get(change) or self._sql.setdefault(change, _postgres_change(change))
-        return self._execute(sql, parameters)
+        row = self._execute(sql, parameters)
+        if change.gate is None:
+            return row
+        if row is None:
+            raise GateShut
+        return row if row["is_first"] else None
 
     def _execute(self, sql: str, parameters: Row) -> Row | None:
         import psycopg  # noqa: PLC0415 (the extra `postgres`: absent where SQLite is enough)
@@ -306,8 +322,9 @@ class PostgresHotPath:
             cursor.connection.close()
 
 
-def _postgres(sql: str) -> str:
+def _postgres(sql: str, *, has_gate: bool = False) -> str:
     known = {
+        "if_open": "EXISTS (SELECT 1 FROM gate)" if has_gate else "1 = 1",
         "now": "now()",
         "first": _PostgresColumns(),
         "from_first": "FROM first",
@@ -320,9 +337,14 @@ def _postgres(sql: str) -> str:
 
 def _postgres_change(change: Change) -> str:
     returning = ", ".join(change.returning) or "1 AS done"
-    parts = [f"first AS ({change.first} RETURNING {returning})"]
-    parts += [f"part{number} AS ({sql})" for number, sql in enumerate(change.then)]
-    return _postgres(f"WITH {', '.join(parts)} SELECT * FROM first")  # noqa: S608 (constants of the models alone)
+    then = [f"part{number} AS ({sql})" for number, sql in enumerate(change.then)]
+    if change.gate is None:
+        parts = [f"first AS ({change.first} RETURNING {returning})", *then]
+        return _postgres(f"WITH {', '.join(parts)} SELECT * FROM first")  # noqa: S608 (constants of the models alone)
+    gate = f"gate AS ({change.gate} RETURNING 1)"
+    first = f"first AS ({change.first} RETURNING {returning}, true AS is_first)"
+    chain = f"WITH {', '.join([gate, first, *then])} SELECT first.* FROM gate LEFT JOIN first ON true"  # noqa: S608
+    return _postgres(chain, has_gate=True)
 
 
 class SqliteHotPath:
@@ -345,6 +367,7 @@ class SqliteHotPath:
         try:
             connection.execute("BEGIN IMMEDIATE")
             try:
+                self._pass(change.gate, connection, values)
                 returning = ", ".join(change.returning) or "1 AS done"
                 row = _row(connection.execute(self._render(f"{change.first} RETURNING {returning}"), values))
                 if row is not None:
@@ -359,12 +382,23 @@ class SqliteHotPath:
         except sqlite3.OperationalError as error:
             raise DatabaseUnavailable(type(error).__name__) from error
 
+    def _pass(self, gate: str | None, connection: sqlite3.Connection, values: dict[str, Any]) -> None:
+        if gate is not None and connection.execute(f"{gate} RETURNING 1", values).fetchone() is None:
+            raise GateShut
+
     def _render(self, sql: str) -> str:
         rendered = self._sql.get(sql)
         if rendered is None:
             now = "strftime('%Y-%m-%d %H:%M:%f000', 'now')"
             after = "strftime('%Y-%m-%d %H:%M:%f000', 'now', SECONDS || ' seconds')"
-            known = {"now": now, "first": _SqliteColumns(), "from_first": "", "if_first": "1 = 1", "skip_locked": ""}
+            known = {
+                "now": now,
+                "first": _SqliteColumns(),
+                "from_first": "",
+                "if_first": "1 = 1",
+                "if_open": "1 = 1",
+                "skip_locked": "",
+            }
             clock = _Clock(known, after)
             rendered = self._sql[sql] = sql.format_map(clock)
         return rendered

@@ -7,13 +7,17 @@ and fails with a 500 on bytes it did not expect (security.md, 2.1 A8 and A9).
 import base64
 import binascii
 import logging
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from urllib.parse import unquote_plus
 
-from idp.agencies.clients import Client, spend
+from idp.agencies.clients import Client, assertion_values, spend
 from idp.agencies.metadata import SECRET_METHODS, AuthMethod, Profile, Rule
+from idp.agencies.models import SPEND_ASSERTION
 from idp.core import clock, errors
+from idp.core.database import Change, GateShut, Row
 from idp.core.errors import ProtocolFailure
 from idp.core.ids import digest, is_same
 from idp.core.parameters import Parameters
@@ -43,16 +47,62 @@ class _Presented:
     secret: str
 
 
+class Authentication:
+    """A client whose credentials are right, and its assertion while that is still to be spent.
+
+    The first change of the request spends it in the same statement, so that it costs no commit of its own. Whatever
+    else happens, `settle` has the last word: of two requests with one assertion, one is answered.
+    """
+
+    def __init__(self, client: Client, assertion: Mapping[str, object] | None, provider: Services) -> None:
+        self.client = client
+        self._assertion = assertion
+        self._provider = provider
+
+    def apply(self, change: Change, values: Row) -> Row | None:
+        """Apply a change of the hot path that can stand behind a gate. Raises ProtocolFailure invalid_client."""
+        assertion, self._assertion = self._assertion, None
+        if assertion is None:
+            return self._provider.hot_path.apply(change, values)
+        try:
+            return self._provider.hot_path.apply(_behind_assertion(change), {**values, **assertion})
+        except GateShut:
+            raise _refused(AuthMethod.PRIVATE_KEY_JWT, self.client.client_id, self._provider) from None
+
+    def settle(self) -> None:
+        """Spend the assertion unless a change has. Raises ProtocolFailure invalid_client when it was spent before."""
+        assertion, self._assertion = self._assertion, None
+        if assertion is not None and not spend(self._provider.hot_path, assertion):
+            raise _refused(AuthMethod.PRIVATE_KEY_JWT, self.client.client_id, self._provider)
+
+
+@cache
+def _behind_assertion(change: Change) -> Change:
+    return replace(change, gate=SPEND_ASSERTION.first)
+
+
 def authenticate(caller: Caller, form: Parameters, *, provider: Services) -> Client:
     """Return the client that sent the request, authenticated by the method it registered.
 
+    Raises ProtocolFailure as `recognise`. Side effects: spends the assertion's jti.
+    """
+    authentication = recognise(caller, form, provider=provider)
+    authentication.settle()
+    return authentication.client
+
+
+def recognise(caller: Caller, form: Parameters, *, provider: Services) -> Authentication:
+    """Return the authentication of the client that sent the request; the caller must settle it, also on failure.
+
     Raises ProtocolFailure: invalid_request for two methods at once, invalid_client for everything else, the same
-    for an unknown client and a wrong secret, 429 after too many wrong ones. Side effects: spends the assertion's jti.
+    for an unknown client and a wrong secret, 429 after too many wrong ones.
     """
     presented = _presented(caller, form)
     client = provider.clients.find(presented.client_id)
+    assertion: Mapping[str, object] | None = None
     if presented.method is AuthMethod.PRIVATE_KEY_JWT:
-        is_right = client is not None and _is_right_assertion(client, presented.secret, provider)
+        assertion = None if client is None else _right_assertion(client, presented.secret, provider)
+        is_right = assertion is not None
     elif presented.method is AuthMethod.TLS:
         is_right = client is not None and _is_right_certificate(client, caller, provider)
     else:
@@ -62,14 +112,16 @@ def authenticate(caller: Caller, form: Parameters, *, provider: Services) -> Cli
         is_right = is_right and not client.is_bound_by(Rule.ASYMMETRIC_AUTHENTICATION)
     if client is None or not is_right or not _is_registered(presented.method, client) or not client.is_active:
         # Made-up names share one count, so that they cannot fill the table of counts.
-        counted = presented.client_id if client is not None else ""
-        verdict = provider.limiter.hit("client-secret", counted, amount=BAD_SECRETS_A_MINUTE, per_seconds=60)
-        challenge = "Basic" if presented.method is AuthMethod.SECRET_BASIC else None
-        entry = errors.CLIENT_UNAUTHENTICATED if verdict.is_allowed else errors.CLIENT_THROTTLED
-        if not verdict.is_allowed:
-            log.warning("client refused too often", extra={"client": counted, "code": entry.code})
-        raise ProtocolFailure(entry, challenge=challenge)
-    return client
+        raise _refused(presented.method, presented.client_id if client is not None else "", provider)
+    return Authentication(client, assertion, provider)
+
+
+def _refused(method: AuthMethod, counted: str, provider: Services) -> ProtocolFailure:
+    verdict = provider.limiter.hit("client-secret", counted, amount=BAD_SECRETS_A_MINUTE, per_seconds=60)
+    entry = errors.CLIENT_UNAUTHENTICATED if verdict.is_allowed else errors.CLIENT_THROTTLED
+    if not verdict.is_allowed:
+        log.warning("client refused too often", extra={"client": counted, "code": entry.code})
+    return ProtocolFailure(entry, challenge="Basic" if method is AuthMethod.SECRET_BASIC else None)
 
 
 def methods(settings: Settings) -> tuple[AuthMethod, ...]:
@@ -147,32 +199,35 @@ def _assertion(form: Parameters) -> _Presented:
     return _Presented(AuthMethod.PRIVATE_KEY_JWT, client_id or "", assertion)
 
 
-def _is_right_assertion(client: Client, assertion: str, provider: Services) -> bool:
-    """Judge a client assertion (RFC 7523, 3). Its audience is our issuer as one string and nothing else: a token
-    meant for another server must not work here (CVE-2025-27370). Libraries that write an hour of life and say when
-    they wrote it are heard for the first five minutes of it."""
+def _right_assertion(client: Client, assertion: str, provider: Services) -> Mapping[str, object] | None:
+    """Judge a client assertion (RFC 7523, 3) in all but whether it was spent; return what is to be spent.
+
+    Its audience is our issuer as one string and nothing else: a token meant for another server must not work here
+    (CVE-2025-27370). Libraries that write an hour of life and say when they wrote it are heard for the first five
+    minutes of it.
+    """
     if client.auth_method is not AuthMethod.PRIVATE_KEY_JWT:
-        return False
+        return None
     try:
         claims = provider.client_keys.verified(client, assertion, algorithms=_assertion_algorithms(client))
     except TokenRefused:
-        return False
+        return None
     now = clock.now()
     expires_at, issued_at = instant(claims.get("exp")), instant(claims.get("iat"))
     if expires_at is not None and issued_at is not None:
         expires_at = min(expires_at, issued_at + LONGEST_ASSERTION_LIFE)
     jti = claims.get("jti")
     if claims.get("iss") != client.client_id or claims.get("sub") != client.client_id:
-        return False
+        return None
     if claims.get("aud") != provider.settings.issuer or not isinstance(jti, str) or not jti:
-        return False
+        return None
     if expires_at is None or not now - CLOCK_BEHIND < expires_at <= now + LONGEST_ASSERTION_LIFE + CLOCK_AHEAD:
-        return False
+        return None
     for name in ("iat", "nbf"):
         since = instant(claims.get(name)) if name in claims else now
         if since is None or since > now + CLOCK_AHEAD:
-            return False
-    return spend(provider.hot_path, client, jti, expires_at + timedelta(minutes=10))
+            return None
+    return assertion_values(client, jti, expires_at + timedelta(minutes=10))
 
 
 def _assertion_algorithms(client: Client) -> tuple[str, ...]:

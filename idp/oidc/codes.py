@@ -37,7 +37,7 @@ def spend(code_digest: bytes, client: Client, request: TokenRequest, *, redirect
             "refresh_idle": provider.settings.refresh_idle,
             "refresh_absolute": provider.settings.refresh_absolute,
         }
-    row = provider.hot_path.apply(SPEND_CODE_FOR_OFFLINE if is_lasting else SPEND_CODE, values)
+    row = request.apply(SPEND_CODE_FOR_OFFLINE if is_lasting else SPEND_CODE, values)
     if row is None:
         replayed = {"event_id": new_id(), "event_name": Event.CODE_REPLAYED.value, "reference": request.reference}
         provider.hot_path.apply(REVOKE_REPLAYED, replayed | {"code_digest": code_digest, "client_id": client.id})

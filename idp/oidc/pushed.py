@@ -16,6 +16,7 @@ from idp.core.keyring import Place
 from idp.core.parameters import Parameters
 from idp.oidc import checks, client_auth, sender
 from idp.oidc.caller import Caller
+from idp.oidc.client_auth import Authentication
 from idp.oidc.statements import INSERT_PUSHED, READ_PUSHED
 from idp.sso.request import AuthorizationRequest
 from idp.sso.services import Services
@@ -28,7 +29,15 @@ def push(form: Parameters, *, caller: Caller, provider: Services) -> dict[str, A
 
     The client authenticates as at the token endpoint. A DPoP proof binds the code to its key (RFC 9449, 10.1).
     """
-    client = client_auth.authenticate(caller, form, provider=provider)
+    authentication = client_auth.recognise(caller, form, provider=provider)
+    try:
+        return _keep(form, authentication, caller=caller, provider=provider)
+    finally:
+        authentication.settle()
+
+
+def _keep(form: Parameters, authentication: Authentication, *, caller: Caller, provider: Services) -> dict[str, Any]:
+    client = authentication.client
     if form.repeated:
         raise ProtocolFailure(errors.DUPLICATE_PARAMETER)
     if "request_uri" in form:
@@ -51,7 +60,7 @@ def push(form: Parameters, *, caller: Caller, provider: Services) -> dict[str, A
         "request": provider.keyring.seal(json.dumps(request.to_document()), _place(key)),
         "lifetime": provider.settings.pushed_lifetime,
     }
-    provider.hot_path.apply(INSERT_PUSHED, values)
+    authentication.apply(INSERT_PUSHED, values)
     return {"request_uri": PREFIX + name, "expires_in": provider.settings.pushed_lifetime}
 
 

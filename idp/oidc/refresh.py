@@ -80,7 +80,7 @@ def _use(token: RefreshToken, client: Client, request: TokenRequest) -> Granted:
     }
     if "scope" in form:
         values |= _narrowed(form["scope"], token, client, provider)
-    row = provider.hot_path.apply(REFRESH, values)
+    row = request.apply(REFRESH, values)
     if row is None:
         row = _again(token, client, request, values)
     scope = str(values["scope"] or row["scope"])

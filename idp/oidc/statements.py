@@ -138,6 +138,7 @@ _SPEND = """
             SELECT 1 FROM sso_session s JOIN citizen z ON z.id = s.citizen_id
             WHERE s.id = session_id AND s.ended_at IS NULL AND z.state = 'active'
         )
+        AND {if_open}
 """
 SPEND_CODE = Change(
     first=_SPEND,
@@ -205,7 +206,7 @@ _REFRESHED = (
 _GRANT_IS_ALIVE = """
     id = :grant_id AND client_id = :client_id AND revoked_at IS NULL AND expires_at > {now} AND idle_expires_at > {now}
         AND (:resource IN ('', :own) OR resource = :resource)
-        AND EXISTS (SELECT 1 FROM citizen z WHERE z.id = citizen_id AND z.state = 'active')
+        AND EXISTS (SELECT 1 FROM citizen z WHERE z.id = citizen_id AND z.state = 'active') AND {if_open}
 """
 _REFRESHED_PARTS = (
     _INSERT_ACCESS
@@ -307,7 +308,7 @@ READ_TOKEN = Query(
 INSERT_PUSHED = Change(
     first="""
     INSERT INTO pushed_request (digest, client_id, request, created_at, expires_at)
-    VALUES (:digest, :client_id, :request, {now}, {after_lifetime})
+    SELECT :digest, :client_id, :request, {now}, {after_lifetime} WHERE {if_open}
     """
 )
 # Good for several visits until it was spent, so that a reload of the first page leads on (RFC 9126, 7.3).

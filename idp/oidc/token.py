@@ -104,17 +104,20 @@ class TokenEndpoint(AuthorizationServer):  # type: ignore[misc]
             # The client is named first: an anonymous probe learns nothing about what is supported.
             client_auth.authenticate(caller, form, provider=provider)
             raise ProtocolFailure(errors.GRANT_TYPE_MISSING)
-        document: Mapping[str, Any] = self.create_token_response(
-            TokenRequest(form, caller=caller, provider=provider, reference=reference)
-        )
+        request = TokenRequest(form, caller=caller, provider=provider, reference=reference)
+        try:
+            document: Mapping[str, Any] = self.create_token_response(request)
+        finally:
+            # Also where nothing was changed: an assertion works once, and who repeats one learns nothing else.
+            request.settle()
         return document
 
     def authenticate_client(
         self, request: TokenRequest, methods: object, endpoint: str = "token"
     ) -> AuthenticatedClient:
         """Authenticate by the method the client registered, whatever the grant lists."""
-        client = client_auth.authenticate(request.caller, request.parameters, provider=request.provider)
-        return AuthenticatedClient(client)
+        request.authentication = client_auth.recognise(request.caller, request.parameters, provider=request.provider)
+        return AuthenticatedClient(request.authentication.client)
 
     def create_oauth2_request(self, request: TokenRequest) -> TokenRequest:
         """Return the request as it is: the edge has read it already."""

@@ -6,8 +6,10 @@ from authlib.oauth2.rfc6749 import OAuth2Request
 from authlib.oauth2.rfc6749.requests import BasicOAuth2Payload
 
 from idp.agencies.clients import Client
+from idp.core.database import Change, Row
 from idp.core.parameters import Parameters
 from idp.oidc.caller import Caller
+from idp.oidc.client_auth import Authentication
 from idp.sso.services import Services
 
 
@@ -22,6 +24,17 @@ class TokenRequest(OAuth2Request):  # type: ignore[misc]
         self.provider = provider
         self.reference = reference
         self.payload = BasicOAuth2Payload(form)
+        self.authentication: Authentication | None = None
+
+    def apply(self, change: Change, values: Row) -> Row | None:
+        """Apply the change that the client asked for, after authenticating. Raises ProtocolFailure."""
+        assert self.authentication is not None
+        return self.authentication.apply(change, values)
+
+    def settle(self) -> None:
+        """Spend what the client authenticated with, unless a change has. Raises ProtocolFailure invalid_client."""
+        if self.authentication is not None:
+            self.authentication.settle()
 
     @property
     def form(self) -> Parameters:

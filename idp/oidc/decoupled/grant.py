@@ -43,6 +43,8 @@ class _DecoupledGrant(BaseGrant, TokenEndpointMixin):  # type: ignore[misc]
             "kind": self.KIND.value,
             "penalty": pending.INTERVAL,
         }
+        # Counting the poll is not what the client asked for; that comes when there is something to give.
+        request.settle()
         state = request.provider.hot_path.apply(POLL, values)
         if state is None:
             raise ProtocolFailure(self.REFUSED)

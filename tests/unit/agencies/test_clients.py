@@ -297,7 +297,10 @@ def _spend(url: str, secrets: str, wins) -> None:
         client = ClientDirectory(given.hot_path).find("etax")
         assert client is not None
         later = clock.now() + timedelta(minutes=5)
-        won = sum(clients.spend(given.hot_path, client, f"jti-{number}", later) for number in range(100))
+        won = sum(
+            clients.spend(given.hot_path, clients.assertion_values(client, f"jti-{number}", later))
+            for number in range(100)
+        )
     with wins.get_lock():
         wins.value += won
 
@@ -319,4 +322,7 @@ def test_an_assertion_id_is_each_clients_own_when_two_use_it(provider: Provider)
     directory = ClientDirectory(provider.hot_path)
     later = clock.now() + timedelta(minutes=5)
     found = [client for name in ("etax", "b") if (client := directory.find(name))]
-    assert [clients.spend(provider.hot_path, client, "same", later) for client in found] == [True, True]
+    assert [clients.spend(provider.hot_path, clients.assertion_values(client, "same", later)) for client in found] == [
+        True,
+        True,
+    ]

@@ -14,6 +14,7 @@ from idp.core import clock
 from idp.core.database import (
     Change,
     DatabaseUnavailable,
+    GateShut,
     HotPath,
     Query,
     as_instant,
@@ -41,6 +42,12 @@ SPEND = Change(
         """,
     ),
 )
+GATED = Change(
+    f"{SPEND.first} AND {{if_open}}",
+    returning=SPEND.returning,
+    then=SPEND.then,
+    gate="INSERT INTO rate_limit (digest, hits, expires_at) VALUES (:gate, 0, :gate_expires_at) ON CONFLICT DO NOTHING",
+)
 READ = Query("SELECT digest, hits, expires_at, {now} AS now, '100%' AS percent FROM rate_limit WHERE digest = :digest")
 
 
@@ -61,6 +68,30 @@ def events() -> int:
 
 def spend(path: HotPath, digest: bytes = b"a") -> bool:
     return path.apply(SPEND, {"digest": digest, "id": new_id(), "reference": None}) is not None
+
+
+def spend_behind(path: HotPath, gate: bytes, digest: bytes = b"a") -> bool:
+    values = {"digest": digest, "id": new_id(), "reference": None, "gate": gate, "gate_expires_at": clock.now()}
+    return path.apply(GATED, values) is not None
+
+
+def test_nothing_else_happens_when_the_gate_was_passed_before(path: HotPath) -> None:
+    add(path)
+    assert spend_behind(path, b"gate")
+    add(path, b"b")
+    with pytest.raises(GateShut):
+        spend_behind(path, b"gate", b"b")
+    assert events() == 1
+    assert spend(path, b"b")
+
+
+def test_the_gate_is_passed_even_when_the_rest_touches_nothing(path: HotPath) -> None:
+    assert not spend_behind(path, b"gate", b"unknown")
+    add(path)
+    with pytest.raises(GateShut):
+        spend_behind(path, b"gate")
+    assert spend_behind(path, b"another")
+    assert events() == 1
 
 
 def test_values_come_back_as_written_when_read(path: HotPath) -> None:
