@@ -58,6 +58,10 @@ def start(alg: str = "RS256", workers: str = "2", clients: str = "10") -> tuple[
         "redirect_uri": "https://rp.example.test/cb",
         "endpoints": {name: f"/{name}" for name in paths} | {"discovery": "/.well-known/openid-configuration"},
         "cookies": str(cookies),
+        "refresh": True,
+        "rotates": True,
+        "refresh_scope": "openid profile email offline_access",
+        "refresh_profile": {"client_id": "bench-refresh", "client_secret": site["secrets"]["bench-refresh"]},
         "ready_s": server.ready_s,
         "notes": f"granian x{workers}; PostgreSQL, durable; opaque tokens as digests; ledger and audit rows each login",
     }
