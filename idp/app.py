@@ -10,6 +10,7 @@ from jinja2 import ChoiceLoader, FileSystemLoader, PackageLoader, PrefixLoader
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from idp.account import views as account_views
+from idp.account.history import views as history_views
 from idp.agencies.clients import ClientDirectory
 from idp.agencies.remote_keys import ClientKeys
 from idp.citizens.registry import registry
@@ -83,6 +84,7 @@ def create_app(chosen: Settings | None = None) -> Flask:
         registration_views.blueprint,
         sso_views.blueprint,
         account_views.blueprint,
+        history_views.blueprint,
         ops_views.blueprint,
     ):
         app.register_blueprint(blueprint)

@@ -20,10 +20,11 @@ from idp.core.database import Model, db
 from idp.keys import models as keys
 from idp.oidc import models as oidc
 from idp.oidc.decoupled import models as decoupled
+from idp.sso import agreements, devices
 from idp.sso import models as sso
 
 # Every module with tables; importing this one gives the metadata all of them.
-ROOMS: tuple[ModuleType, ...] = (limits, keys, audit, agencies, citizens, sso, oidc, decoupled)
+ROOMS: tuple[ModuleType, ...] = (limits, keys, audit, agencies, citizens, sso, agreements, devices, oidc, decoupled)
 BITE = 1_000
 
 

@@ -15,6 +15,8 @@ from idp.core import clock
 from idp.core.database import db
 from idp.core.i18n import translate
 from idp.core.scopes import CLAIMS_BY_SCOPE, OFFLINE_ACCESS, PERSON_CLAIMS
+from idp.sso import agreements
+from idp.sso.agreements import Act
 from idp.sso.interaction import Visit, mark_agreed
 from idp.sso.models import Consent
 from idp.sso.request import AuthorizationRequest
@@ -86,21 +88,35 @@ def _missing(names: list[str], agreed: frozenset[str], language: str) -> Item:
 
 
 def _purpose(name: str, request: AuthorizationRequest, client: Client, language: str) -> str:
-    """Return the agency's words for the scope that asks for the claim; of several, the narrowest scope's."""
+    return client.purpose(_scope(name, request, client), language) or ""
+
+
+def _scope(name: str, request: AuthorizationRequest, client: Client) -> str:
+    """Return the scope whose purpose the claim is asked for; of several, the narrowest."""
+    if name == OFFLINE_ACCESS:
+        return OFFLINE_ACCESS
     scopes = [scope for scope in client.scopes if name in CLAIMS_BY_SCOPE[scope]]
     asked = [scope for scope in scopes if scope in request.scopes] or scopes
-    narrowest = min(asked, key=lambda scope: len(CLAIMS_BY_SCOPE[scope]))
-    return client.purpose(narrowest, language) or ""
+    return min(asked, key=lambda scope: len(CLAIMS_BY_SCOPE[scope]))
 
 
-def agree(visited: Visit, client: Client, standing: Standing) -> None:
-    """Record that the citizen agreed to, or was told of, everything the request asks; commit.
+def agree(visited: Visit, client: Client, standing: Standing, *, language: str) -> None:
+    """Record that the citizen agreed to, or was told of, everything the request asks, in `language`; commit.
 
     What was agreed before on the same basis stays agreed. Events: consent given, or notice shown.
     """
     asked = visited.request.disclosed
     is_consent = client.basis is Basis.CONSENT
-    if standing.agreed is not None and standing.agreed_basis == client.basis:
+    is_more = standing.agreed is not None and standing.agreed_basis == client.basis
+    agreements.keep(
+        standing.citizen_id,
+        client,
+        scopes={name: _scope(name, visited.request, client) for name in sorted(asked)},
+        act=Act.AGREED if is_consent else Act.TOLD,
+        language=language,
+        starts_anew=not is_more,
+    )
+    if standing.agreed is not None and is_more:
         asked |= standing.agreed
     now = clock.now()
     values = {"basis": client.basis.value, "claims": " ".join(sorted(asked)), "updated_at": now}

@@ -25,6 +25,7 @@ from idp.core.keyring import Keyring, Purpose
 from idp.core.levels import Level, Method
 from idp.core.settings import Settings
 from idp.sso import outbox
+from idp.sso.devices import NOWHERE, Origin, SessionOrigin
 from idp.sso.models import Disclosure, SsoSession
 
 # The two posts of a double click arrive within this time of each other.
@@ -46,6 +47,7 @@ def open_session(
     flow_secret: str,
     previous: UUID | None,
     joined: UUID | None,
+    origin: Origin = NOWHERE,
     settings: Settings,
     keyring: Keyring,
 ) -> Opened:
@@ -73,6 +75,11 @@ def open_session(
     if row is None:
         row = SsoSession(id=new_id(), citizen_id=citizen_id, opened_at=now)
         db.session.add(row)
+        db.session.add(
+            SessionOrigin(
+                session_id=row.id, citizen_id=citizen_id, opened_at=now, device=origin.device, network=origin.network
+            )
+        )
     else:
         row.previous_digest, row.renewed_at = row.digest, now
     row.authenticated_at = now

@@ -27,7 +27,7 @@ from idp.core.errors import Failure
 from idp.core.keyring import Keyring, Purpose
 from idp.core.levels import Method
 from idp.core.web import Back, render, see_other
-from idp.sso import consent, dispatch, interaction, session
+from idp.sso import consent, devices, dispatch, interaction, session
 from idp.sso.forms import FieldError, LoginForm, code_problems, field_error
 from idp.sso.interaction import Visit
 from idp.sso.own_pages import own_client
@@ -286,6 +286,7 @@ def login(arrival: Arrival) -> Response:
         previous=arrival.standing.session_id if arrival.standing else None,
         # Read again, and held: another click on this page may have signed in while the password was being hashed.
         joined=interaction.lock(arrival.visit.id),
+        origin=devices.origin(request.headers.get("User-Agent", ""), web.remote_address()),
         settings=settings,
         keyring=arrival.services.keyring,
     )
@@ -464,7 +465,7 @@ def _consent_page(arrival: Arrival, template: str, **context: Any) -> Response:
 
 def _agree(arrival: Arrival) -> Response:
     assert arrival.standing is not None
-    consent.agree(arrival.visit, arrival.client, arrival.standing)
+    consent.agree(arrival.visit, arrival.client, arrival.standing, language=web.current_language())
     return see_other(arrival.path)
 
 

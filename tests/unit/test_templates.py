@@ -152,6 +152,20 @@ def contexts(name: str) -> dict[str, dict[str, Any]]:
             "person": person, "signed_in_at": "22/11/2026 16:20", "links": [("approvals", "/approvals", 2)],
             "action": "/account", "csrf": "c" * 43,
         },
+        "account/history.html": {
+            "lines": [
+                {
+                    "at": "22/11/2026 16:20", "client": name, "agency": name, "device": name, "network": name,
+                    "level": "loa2", "is_consent": False, "legal_basis": name,
+                    "items": [(name, name, True), (name, "", False)],
+                },
+                {"at": "22/11/2026 16:20", "client": "", "agency": "", "device": "", "network": "", "level": "",
+                 "is_consent": False, "legal_basis": "", "items": []},
+            ],
+            "is_all": False, "is_first": False, "agency": name, "agencies": [(name, "/account/history?agency=a")],
+            "newest_url": "/account/history", "older_url": "/account/history?before=1", "range_url": "?all=1",
+            "every_url": "/account/history", "action": "/account/history", "csrf": "c" * 43,
+        },
         "account/number.html": {"person": person, "action": "/account/number", "csrf": "c" * 43},
         "errors/error.html": {
             "title": name, "message": name, "advice": name, "code": "PR-001", "reference": name, "back": back,
@@ -258,6 +272,7 @@ def test_every_form_posts_with_its_csrf_value(template: str) -> None:
         ("decoupled/approvals.html", ["approval-form-1", "approval-open-1"]),
         ("account/sign_in.html", ["space-signin-form", "space-signin"]),
         ("account/home.html", ["space-number-show", "space-approvals", "space-signout"]),
+        ("account/history.html", ["history-range-other", "history-filter", "history-older", "history-newest"]),
         ("account/number.html", ["space-number", "space-back"]),
         ("errors/error.html", ["error-code", "error-reference", "error-back"]),
     ],
