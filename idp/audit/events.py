@@ -14,6 +14,12 @@ class Event(StrEnum):
     PASSWORD_REFUSED = "citizens:password:refused"  # noqa: S105
     TOTP_ACCEPTED = "citizens:totp:accepted"
     TOTP_REFUSED = "citizens:totp:refused"
+    PASSKEY_ADDED = "citizens:passkey:added"
+    PASSKEY_NAMED = "citizens:passkey:named"
+    PASSKEY_REMOVED = "citizens:passkey:removed"
+    PASSKEY_ACCEPTED = "citizens:passkey:accepted"
+    PASSKEY_REFUSED = "citizens:passkey:refused"
+    PASSKEY_COPIED = "citizens:passkey:copied"
     CREDENTIAL_DISABLED = "citizens:credential:disabled"
     CLIENT_APPLIED = "agencies:client:applied"
     CLIENT_REGISTERED = "agencies:client:registered"

@@ -55,24 +55,41 @@ def reachable(proofing: Proofing, registry_status: RegistryStatus, means: frozen
 def proven(proofing: Proofing, registry_status: RegistryStatus, methods: Iterable[Method]) -> Level:
     """Return the level a sign-in with `methods` proves: the weaker of identity and means.
 
-    NONE unless the register's last word is ACTIVE. Two factors give loa2 at most: loa3 needs a key bound to a
-    device, which a password and a one-time code are not (vietnam.md, 2).
+    NONE unless the register's last word is ACTIVE.
     """
     if registry_status is not RegistryStatus.ACTIVE:
         return Level.NONE
-    return min(_BY_PROOFING.get(proofing, Level.NONE), _level_of_means(frozenset(methods)))
+    return min(_BY_PROOFING.get(proofing, Level.NONE), level_of_means(methods))
+
+
+def level_of_means(methods: Iterable[Method]) -> Level:
+    """Return the level that `methods` are worth, whoever uses them.
+
+    A passkey is two factors by itself, because none is accepted without the PIN or the finger that unlocks it. loa3
+    needs one that is bound to its device, which a password and a one-time code are not (vietnam.md, 2).
+    """
+    used = frozenset(methods)
+    if Method.HARDWARE_KEY in used:
+        return Level.LOA3
+    if Method.SOFTWARE_KEY in used:
+        return Level.LOA2
+    # A one-time code alone is not a sign-in of ours, so it proves nothing without the password.
+    if Method.PASSWORD not in used:
+        return Level.NONE
+    return Level.LOA2 if Method.ONE_TIME_CODE in used else Level.LOA1
+
+
+_NAMED = (
+    Method.PASSWORD,
+    Method.ONE_TIME_CODE,
+    Method.HARDWARE_KEY,
+    Method.SOFTWARE_KEY,
+    Method.USER_PRESENT,
+)
 
 
 def amr(methods: Iterable[Method]) -> tuple[str, ...]:
-    """Return the `amr` values for a sign-in with `methods`: each method, and `mfa` when there are two (RFC 8176)."""
+    """Return the `amr` values for a sign-in with `methods`: each, and `mfa` when they are two factors (RFC 8176)."""
     used = frozenset(methods)
-    order = (Method.PASSWORD, Method.ONE_TIME_CODE)
-    named = tuple(method.value for method in order if method in used)
-    return (*named, Method.MULTIPLE.value) if len(named) > 1 else named
-
-
-def _level_of_means(methods: frozenset[Method]) -> Level:
-    # A one-time code alone is not a sign-in of ours, so it proves nothing without the password.
-    if Method.PASSWORD not in methods:
-        return Level.NONE
-    return Level.LOA2 if Method.ONE_TIME_CODE in methods else Level.LOA1
+    named = tuple(method.value for method in _NAMED if method in used)
+    return (*named, Method.MULTIPLE.value) if level_of_means(used) >= Level.LOA2 else named

@@ -101,6 +101,46 @@ class TotpCredential(Model):
     failures: Mapped[int] = mapped_column(sa.Integer, default=0, doc="Wrong ones since the last right one")
 
 
+class Passkey(Model):
+    """One passkey of a citizen: the public half of a key that a phone, computer or security key holds.
+
+    Device-bound when the authenticator said it can never leave its device, and nothing spoke against that since;
+    synced otherwise. A row that ended stays, so that its events can be told apart.
+    """
+
+    __tablename__ = "passkey"
+
+    id: Mapped[UUID] = mapped_column(sa.Uuid, primary_key=True)
+    citizen_id: Mapped[UUID] = mapped_column(sa.ForeignKey("citizen.id"), index=True)
+    credential_digest: Mapped[bytes] = mapped_column(sa.LargeBinary(32), unique=True, doc="SHA-256 of credential_id")
+    credential_id: Mapped[bytes] = mapped_column(sa.LargeBinary(1023), doc="As the authenticator named it")
+    user_handle: Mapped[bytes] = mapped_column(
+        sa.LargeBinary(64), doc="Random name of the citizen for authenticators, the same for all passkeys of one"
+    )
+    public_key: Mapped[bytes] = mapped_column(sa.LargeBinary, doc="COSE_Key")
+    sign_count: Mapped[int] = mapped_column(sa.BigInteger, doc="Signatures so far as last told; 0 if it never counts")
+    aaguid: Mapped[UUID] = mapped_column(sa.Uuid, doc="Model of the authenticator as it says; not attested")
+    transports: Mapped[str] = mapped_column(sa.String(64), doc="How browsers reach it, space-separated")
+    is_backup_eligible: Mapped[bool] = mapped_column(sa.Boolean, doc="May be copied to other devices: a synced passkey")
+    is_backed_up: Mapped[bool] = mapped_column(sa.Boolean, doc="Has been copied, as last told")
+    name: Mapped[str] = mapped_column(sa.Text, doc="Sealed; given by the citizen")
+    created_at: Mapped[datetime] = mapped_column(Instant)
+    last_used_at: Mapped[datetime | None] = mapped_column(Instant)
+    copied_at: Mapped[datetime | None] = mapped_column(Instant, doc="First time its count fell: a copy may exist")
+    ended_at: Mapped[datetime | None] = mapped_column(Instant)
+
+
+class PasskeyChallenge(Model):
+    """The random bytes that one ceremony must sign, waiting for their answer: one for each purpose and place."""
+
+    __tablename__ = "passkey_challenge"
+
+    bound_to: Mapped[UUID] = mapped_column(sa.Uuid, primary_key=True, doc="The session or the interaction it is for")
+    purpose: Mapped[str] = mapped_column(sa.String(16), primary_key=True)
+    digest: Mapped[bytes] = mapped_column(sa.LargeBinary(32), doc="SHA-256 of the challenge")
+    expires_at: Mapped[datetime] = mapped_column(Instant, index=True)
+
+
 class PairwiseSubject(Model):
     """The `sub` of one citizen for one sector. Written once, never changed."""
 
@@ -137,6 +177,9 @@ class RegistryPerson(Model):
     answer: Mapped[str] = mapped_column(sa.String(16), doc="How the register answers about this person")
     record: Mapped[str] = mapped_column(sa.Text, doc="Sealed JSON: full_name, birthdate, gender, replaced_by")
     updated_at: Mapped[datetime] = mapped_column(Instant)
+
+
+EXPIRING = (("passkey_challenge", "expires_at", 0),)
 
 
 def profile_place(citizen_id: UUID) -> Place:

@@ -22,10 +22,16 @@ class Level(IntEnum):
 
 
 class Method(StrEnum):
-    """Authentication methods as they appear in `amr` (RFC 8176, 2)."""
+    """Authentication methods as they appear in `amr` (RFC 8176, 2).
+
+    HARDWARE_KEY is a passkey bound to its device, SOFTWARE_KEY one that is copied between devices.
+    """
 
     PASSWORD = "pwd"  # noqa: S105 (a registered amr value)
     ONE_TIME_CODE = "otp"
+    HARDWARE_KEY = "hwk"
+    SOFTWARE_KEY = "swk"
+    USER_PRESENT = "user"
     MULTIPLE = "mfa"
 
 

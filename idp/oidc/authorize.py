@@ -30,7 +30,7 @@ from idp.sso import dispatch, interaction, session
 from idp.sso.interaction import Visit
 from idp.sso.request import AuthorizationRequest, Prompt, ResponseMode
 from idp.sso.services import Services
-from idp.sso.situation import Progress, Situation, Standing, read_standing
+from idp.sso.situation import Progress, Situation, Standing, level_here, read_standing
 from idp.sso.steps import Need, Refusal, RegistryDue, Step
 
 # The idle life of a session moves on when this part of it has passed, so that a warm login rarely writes it.
@@ -90,7 +90,9 @@ def begin(
         code = new_secret()
         touches = _is_noticeably_used(standing, provider)
         change = ISSUE_CODE_AND_TOUCH if touches else ISSUE_CODE
-        values = _code_values(request, client, standing, code, provider=provider, reference=reference)
+        values = _code_values(
+            request, client, standing, code, level=standing.level, provider=provider, reference=reference
+        )
         if request.pushed:
             change, values["touches"] = ISSUE_PUSHED_CODE, touches
         if provider.hot_path.apply(change, values) is not None:
@@ -188,8 +190,9 @@ def _finish(
     if visit.request.response_mode is ResponseMode.OWN_PAGE:
         interaction.finish(visit)
         return ToOwnPage(visit.request.redirect_uri)
+    level = level_here(standing, visit.progress(standing))
     if visit.request.response_mode is ResponseMode.OTHER_DEVICE:
-        values = _code_values(visit.request, client, standing, "", provider=provider, reference=reference)
+        values = _code_values(visit.request, client, standing, "", level=level, provider=provider, reference=reference)
         refused = approval.approve(visit, values, provider=provider)
         return ToOtherDevice(is_approved=True) if refused is None else ToRefusal(refused)
     replaced = b""
@@ -198,7 +201,7 @@ def _finish(
         if provider.hot_path.apply(WITHDRAW_CODE, {"digest": replaced}) is None:
             return ToRefusal(errors.FLOW_FINISHED)
     code = new_secret()
-    values = _code_values(visit.request, client, standing, code, provider=provider, reference=reference)
+    values = _code_values(visit.request, client, standing, code, level=level, provider=provider, reference=reference)
     values |= {"interaction_id": visit.id, "replaced": replaced}
     change = ISSUE_PUSHED_CODE_AFTER_PAGES if visit.request.pushed else ISSUE_CODE_AFTER_PAGES
     if provider.hot_path.apply(change, values) is None:
@@ -213,12 +216,13 @@ def _code_values(
     standing: Standing,
     code: str,
     *,
+    level: Level,
     provider: Services,
     reference: str,
 ) -> dict[str, object]:
     settings = provider.settings
     sub = standing.sub or subjects.subject(standing.citizen_id, client.sector, keyring=provider.keyring)
-    is_high = standing.level >= Level.LOA2
+    is_high = level >= Level.LOA2
     return {
         "digest": digest(code),
         "client_id": client.id,
@@ -230,7 +234,7 @@ def _code_values(
         "scope": " ".join(request.scopes),
         "claims": " ".join(request.claims),
         "id_token_claims": " ".join(request.id_token_claims),
-        "acr": answered_acr(request.acr_values, standing.level),
+        "acr": answered_acr(request.acr_values, level),
         "token_lifetime": int(settings.lifetime_of_tokens(is_high=is_high).total_seconds()),
         "lifetime": settings.code_lifetime,
         "idle": settings.session_idle,

@@ -55,6 +55,8 @@ class Visit:
     has_agreed: bool
     has_denied: bool
     has_confirmed: bool
+    has_bound_key: bool
+    has_settled: bool
     code_digest: bytes | None
     is_finished: bool
 
@@ -66,7 +68,13 @@ class Visit:
         if standing is None or standing.session_id != self.session_id:
             return Progress(has_denied=self.has_denied, has_confirmed=self.has_confirmed)
         return Progress(
-            self.has_authenticated, self.has_selected, self.has_agreed, self.has_denied, self.has_confirmed
+            self.has_authenticated,
+            self.has_selected,
+            self.has_agreed,
+            self.has_denied,
+            self.has_confirmed,
+            self.has_bound_key,
+            self.has_settled,
         )
 
 
@@ -133,6 +141,8 @@ def visit(handle: str, flow_secret: str | None, *, keyring: Keyring) -> Visit:
         has_agreed=row.agreed_at is not None,
         has_denied=row.denied_at is not None,
         has_confirmed=row.confirmed_at is not None,
+        has_bound_key=row.bound_key_at is not None,
+        has_settled=row.settled_at is not None,
         code_digest=row.code_digest,
         is_finished=row.finished_at is not None,
     )
@@ -148,17 +158,31 @@ def lock(interaction_id: UUID) -> UUID | None:
     )
 
 
-def mark_authenticated(interaction_id: UUID, session_id: UUID) -> None:
-    """Note the session that signed in on these pages; the caller commits.
+def mark_authenticated(interaction_id: UUID, session_id: UUID, *, with_bound_key: bool = False) -> None:
+    """Note the session that signed in on these pages, and whether by a device-bound passkey; the caller commits.
 
-    Consent given before belongs to whoever was signed in then, so it is forgotten.
+    Consent given before belongs to whoever was signed in then, so it is forgotten, and so is a key used before.
     """
-    _mark(interaction_id, authenticated_at=clock.now(), session_id=session_id, agreed_at=None)
+    now = clock.now()
+    _mark(
+        interaction_id,
+        authenticated_at=now,
+        session_id=session_id,
+        agreed_at=None,
+        bound_key_at=now if with_bound_key else None,
+        settled_at=None,
+    )
 
 
-def mark_raised(visited: Visit, session_id: UUID) -> None:
-    """Note the session that was raised on these pages; the caller commits."""
-    _mark(visited.id, **_of_session(visited, session_id))
+def mark_raised(visited: Visit, session_id: UUID, *, with_bound_key: bool = False) -> None:
+    """Note the session that was raised on these pages, and whether by a device-bound passkey; the caller commits."""
+    used = {"bound_key_at": clock.now()} if with_bound_key else {}
+    _mark(visited.id, **(_of_session(visited, session_id) | used))
+
+
+def mark_settled(visited: Visit, session_id: UUID) -> None:
+    """Note that the citizen goes on below the level the portal wished for; the caller commits."""
+    _mark(visited.id, **(_of_session(visited, session_id) | {"settled_at": clock.now()}))
 
 
 def mark_selected(visited: Visit, session_id: UUID) -> None:
@@ -186,7 +210,8 @@ def _of_session(visited: Visit, session_id: UUID) -> dict[str, object]:
     """Return the values that make the interaction this session's: what another one did is forgotten."""
     if visited.session_id in (None, session_id):
         return {"session_id": session_id}
-    return {"session_id": session_id, "authenticated_at": None, "selected_at": None, "agreed_at": None}
+    of_the_other = ("authenticated_at", "bound_key_at", "settled_at", "selected_at", "agreed_at")
+    return {"session_id": session_id, **dict.fromkeys(of_the_other)}
 
 
 def deny(visited: Visit, event: Event, *, citizen_id: UUID | None) -> None:

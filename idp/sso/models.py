@@ -23,8 +23,10 @@ class SsoSession(Model):
     renewed_at: Mapped[datetime | None] = mapped_column(Instant)
     citizen_id: Mapped[UUID] = mapped_column(sa.ForeignKey("citizen.id"), index=True)
     opened_at: Mapped[datetime] = mapped_column(Instant)
-    authenticated_at: Mapped[datetime] = mapped_column(Instant, doc="Last time the password was given: auth_time")
-    level: Mapped[int] = mapped_column(sa.SmallInteger)
+    authenticated_at: Mapped[datetime] = mapped_column(
+        Instant, doc="Last time password or passkey were used: auth_time"
+    )
+    level: Mapped[int] = mapped_column(sa.SmallInteger, doc="At most loa2: more is proven anew on the pages of a login")
     amr: Mapped[str] = mapped_column(sa.String(64), doc="Methods used, space-separated")
     idle_expires_at: Mapped[datetime] = mapped_column(Instant)
     expires_at: Mapped[datetime] = mapped_column(Instant, index=True)
@@ -44,6 +46,8 @@ class Interaction(Model):
     session_id: Mapped[UUID | None] = mapped_column(sa.Uuid, doc="The session that signed in on these pages")
     confirmed_at: Mapped[datetime | None] = mapped_column(Instant, doc="Yes to a request from another device")
     authenticated_at: Mapped[datetime | None] = mapped_column(Instant)
+    bound_key_at: Mapped[datetime | None] = mapped_column(Instant, doc="A device-bound passkey was used on its pages")
+    settled_at: Mapped[datetime | None] = mapped_column(Instant, doc="The citizen went on below the level wished for")
     selected_at: Mapped[datetime | None] = mapped_column(Instant)
     agreed_at: Mapped[datetime | None] = mapped_column(Instant)
     denied_at: Mapped[datetime | None] = mapped_column(Instant)

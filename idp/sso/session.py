@@ -3,8 +3,10 @@
 A session is one row; the browser holds a secret of which the row keeps the digest. Each authentication gives the
 browser a new secret, so that one planted or stolen before is worth nothing after it (ASVS 7.2.4).
 
-    loa1           idle and absolute life, the idle one moving on with use
-    loa2 and loa3  a short absolute life from the authentication, never extended (FranceConnect's habit)
+    loa1  idle and absolute life, the idle one moving on with use
+    loa2  a short absolute life from the authentication, never extended (FranceConnect's habit)
+
+A session is never at loa3: a portal that asks for it sees the key used on the pages of its own login (`situation`).
 """
 
 from base64 import urlsafe_b64encode
@@ -107,11 +109,12 @@ def _derived(keyring: Keyring, act: str, old_secret: str, session_id: UUID) -> s
 
 
 def raise_session(
-    session_id: UUID, method: Method, *, old_secret: str, settings: Settings, keyring: Keyring
+    session_id: UUID, methods: Iterable[Method], *, old_secret: str, settings: Settings, keyring: Keyring
 ) -> Opened | None:
-    """Add `method` to a live session and give it a new secret; the caller commits. None if it has ended.
+    """Add `methods` to a live session and give it a new secret; the caller commits. None if it has ended.
 
-    `auth_time` stays that of the password: a code alone must not satisfy a portal's max_age.
+    A passkey is a whole authentication and moves `auth_time`; after a code it stays that of the password, because a
+    code alone must not satisfy a portal's max_age.
     """
     row = db.session.get(SsoSession, session_id, with_for_update=True)
     if row is None or row.ended_at is not None:
@@ -119,7 +122,10 @@ def raise_session(
     citizen = db.session.get_one(Citizen, row.citizen_id)
     now = database_now()
     row.previous_digest, row.renewed_at = row.digest, now
-    used = frozenset(Method(word) for word in row.amr.split()) | {method}
+    added = frozenset(methods)
+    used = frozenset(Method(word) for word in row.amr.split()) | added
+    if assurance.level_of_means(added) >= Level.LOA2:
+        row.authenticated_at = now
     secret = _derived(keyring, "raise", old_secret, row.id)
     _renew(row, citizen, used, now, settings, secret)
     record(
@@ -142,7 +148,7 @@ def reassess(session_id: UUID, *, settings: Settings) -> None:
     if row is not None and row.ended_at is None:
         citizen = db.session.get_one(Citizen, row.citizen_id)
         used = frozenset(Method(word) for word in row.amr.split())
-        level = assurance.proven(citizen.proofing, citizen.registry_status, used)
+        level = _carried(citizen, used)
         if level >= Level.LOA2 > row.level:
             row.expires_at = min(row.expires_at, database_now() + timedelta(seconds=settings.session_high))
             row.idle_expires_at = row.expires_at
@@ -153,7 +159,7 @@ def reassess(session_id: UUID, *, settings: Settings) -> None:
 def _renew(
     row: SsoSession, citizen: Citizen, used: frozenset[Method], now: datetime, settings: Settings, secret: str
 ) -> None:
-    level = assurance.proven(citizen.proofing, citizen.registry_status, used)
+    level = _carried(citizen, used)
     row.level = int(level)
     row.amr = " ".join(assurance.amr(used))
     if level >= Level.LOA2:
@@ -162,6 +168,10 @@ def _renew(
         row.expires_at = now + timedelta(seconds=settings.session_absolute)
         row.idle_expires_at = now + timedelta(seconds=settings.session_idle)
     row.digest = digest(secret)
+
+
+def _carried(citizen: Citizen, used: frozenset[Method]) -> Level:
+    return min(assurance.proven(citizen.proofing, citizen.registry_status, used), Level.LOA2)
 
 
 def take_over(secret: str, session_id: UUID, *, keyring: Keyring) -> Opened | None:

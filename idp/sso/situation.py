@@ -7,9 +7,11 @@ from typing import Any
 from uuid import UUID
 
 from idp.agencies.clients import Client
+from idp.citizens import assurance
+from idp.citizens.assurance import Proofing, RegistryStatus
 from idp.core.database import HotPath, as_instant, as_uuid, split_words
 from idp.core.ids import digest
-from idp.core.levels import Level
+from idp.core.levels import Level, Method
 from idp.sso.models import STANDING
 from idp.sso.request import AuthorizationRequest
 
@@ -40,7 +42,8 @@ class Standing:
 class Progress:
     """How far the citizen has come on these pages; all False for a request that has shown none.
 
-    `has_confirmed` belongs to the browser, whoever signs in on it; the rest to the session.
+    `has_confirmed` belongs to the browser, whoever signs in on it; the rest to the session. `has_bound_key`: a passkey
+    bound to its device was used here. `has_settled`: the citizen goes on below the level that was wished for.
     """
 
     has_authenticated: bool = False
@@ -48,6 +51,8 @@ class Progress:
     has_agreed: bool = False
     has_denied: bool = False
     has_confirmed: bool = False
+    has_bound_key: bool = False
+    has_settled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +63,19 @@ class Situation:
     client: Client
     standing: Standing | None
     progress: Progress
+
+
+def level_here(standing: Standing, progress: Progress) -> Level:
+    """Return the level this login can answer with.
+
+    A session carries loa2 at most to the next portal. loa3 is true on the pages where the key was used, as long as the
+    session still tells of it, and nowhere else: it is never given by single sign-on.
+    """
+    if not progress.has_bound_key:
+        return standing.level
+    return assurance.proven(
+        Proofing(standing.proofing), RegistryStatus(standing.registry_status), map(Method, standing.amr)
+    )
 
 
 def read_standing(hot_path: HotPath, session_secret: str | None, client: Client) -> Standing | None:

@@ -9,17 +9,20 @@ import hmac
 import time
 from base64 import urlsafe_b64encode
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import wraps
 from typing import Any
+from uuid import UUID
 
 from flask import Blueprint, Response, request
 
 from idp.agencies.clients import Client
 from idp.audit.events import Event
 from idp.citizens import claims
-from idp.citizens.credentials import means_of, password, totp
+from idp.citizens.credentials import means_of, passkey, password, totp
+from idp.citizens.credentials.passkey import PasskeyRefused
 from idp.citizens.models import Citizen
 from idp.core import errors, web
 from idp.core.database import db
@@ -34,7 +37,8 @@ from idp.sso.own_pages import own_client
 from idp.sso.request import ResponseMode
 from idp.sso.services import Services, services
 from idp.sso.situation import Progress, Situation, Standing, read_standing
-from idp.sso.steps import Need, Step
+from idp.sso.steps import Need, Step, second_factor
+from idp.sso.steps.second_factor import Ways
 
 blueprint = Blueprint("sso", __name__)
 SESSION_COOKIE = "sid"
@@ -55,6 +59,11 @@ class Arrival:
     def is_at(self, step: Step) -> bool:
         """Tell whether `step` is what the dispatcher asks for now."""
         return not self.visit.is_finished and isinstance(self.decision, Need) and self.decision.step is step
+
+    @property
+    def situation(self) -> Situation:
+        """Return what the dispatcher decided from."""
+        return Situation(self.visit.request, self.client, self.standing, self.progress)
 
     @property
     def session_secret(self) -> str | None:
@@ -260,7 +269,10 @@ def login(arrival: Arrival) -> Response:
     """Ask for number and password, or check them."""
     if request.method != "POST":
         return _login_page(arrival, LoginForm(arrival.visit.request.login_hint or ""), [])
-    form = LoginForm.read(web.form_parameters())
+    posted = web.form_parameters()
+    if answer := posted.get("passkey"):
+        return _sign_in_with_passkey(arrival, answer)
+    form = LoginForm.read(posted)
     if problems := form.problems():
         return _login_page(arrival, form, problems, status=400)
     settings = arrival.services.settings
@@ -279,9 +291,34 @@ def login(arrival: Arrival) -> Response:
         return _retry(_login_page(arrival, form, [_throttled("login", wait)], status=429), wait)
     if result.citizen_id is None:
         return _login_page(arrival, form, [field_error("", "login.error.refused")], status=400)
+    return _signed_in(arrival, result.citizen_id, {Method.PASSWORD})
+
+
+def _sign_in_with_passkey(arrival: Arrival, answer: str) -> Response:
+    """Sign in whoever's passkey it is; guesses at passwords never stand in its way."""
+    try:
+        accepted = passkey.finish(
+            answer,
+            passkey.Purpose.SIGN_IN,
+            citizen_id=None,
+            bound_to=arrival.visit.id,
+            settings=arrival.services.settings,
+        )
+    except PasskeyRefused as refused:
+        return _login_page(arrival, LoginForm(), [passkey_error(refused)], status=400)
+    return _signed_in(arrival, accepted.citizen_id, accepted.methods)
+
+
+def passkey_error(refused: PasskeyRefused) -> FieldError:
+    """Return what a person reads when a passkey was not accepted: that it took too long, or only that it was not."""
+    return field_error("", "passkey.error.late" if refused.is_late else "passkey.error.refused")
+
+
+def _signed_in(arrival: Arrival, citizen_id: UUID, methods: AbstractSet[Method]) -> Response:
+    settings = arrival.services.settings
     opened = session.open_session(
-        result.citizen_id,
-        [Method.PASSWORD],
+        citizen_id,
+        methods,
         flow_secret=arrival.visit.flow_secret,
         previous=arrival.standing.session_id if arrival.standing else None,
         # Read again, and held: another click on this page may have signed in while the password was being hashed.
@@ -290,7 +327,7 @@ def login(arrival: Arrival) -> Response:
         settings=settings,
         keyring=arrival.services.keyring,
     )
-    interaction.mark_authenticated(arrival.visit.id, opened.session_id)
+    interaction.mark_authenticated(arrival.visit.id, opened.session_id, with_bound_key=Method.HARDWARE_KEY in methods)
     db.session.commit()
     response = see_other(arrival.path)
     web.set_cookie(response, SESSION_COOKIE, opened.secret, settings)
@@ -298,6 +335,11 @@ def login(arrival: Arrival) -> Response:
 
 
 def _login_page(arrival: Arrival, form: LoginForm, problems: list[FieldError], *, status: int = 200) -> Response:
+    settings = arrival.services.settings
+    options = None
+    # While passwords queue up, one more page must not cost a write.
+    if passkey.is_offered(settings) and status != errors.BUSY.status:
+        options = passkey.begin_sign_in(bound_to=arrival.visit.id, settings=settings)
     return page(
         arrival,
         "sso/login.html",
@@ -305,6 +347,8 @@ def _login_page(arrival: Arrival, form: LoginForm, problems: list[FieldError], *
         form=form,
         errors=problems,
         reauthentication=arrival.standing is not None,
+        passkey_options=options,
+        with_script=options is not None,
     )
 
 
@@ -314,38 +358,75 @@ def _throttled(form: str, seconds: int) -> FieldError:
     return field_error("", f"{form}.error.throttled", minutes=max(1, -(-seconds // 60)))
 
 
-# --- one-time code ----------------------------------------------------------------------------------------------
+# --- second factor ----------------------------------------------------------------------------------------------
 
 
 @blueprint.route("/signin/<handle>/code", methods=["GET", "POST"], endpoint="code")
 @step_page(Step.CODE)
 def code(arrival: Arrival) -> Response:
-    """Ask for the one-time code, or check it."""
+    """Ask for a one-time code or a passkey, or check it."""
     assert arrival.standing is not None
+    ways = second_factor.ways(arrival.situation, means_of)
     if request.method != "POST":
-        return _code_page(arrival, [])
-    typed = web.form_parameters().get("code", "")
+        return _code_page(arrival, ways, [])
+    posted = web.form_parameters()
+    if ways.by_key and (answer := posted.get("passkey")):
+        return _confirm_with_passkey(arrival, ways, answer)
+    if ways.by_settling and posted.get("decision") == "settle":
+        interaction.mark_settled(arrival.visit, arrival.standing.session_id)
+        db.session.commit()
+        return see_other(arrival.path)
+    if not ways.by_code:
+        return _code_page(arrival, ways, [])
+    return _confirm_with_code(arrival, ways, posted.get("code", ""))
+
+
+def _confirm_with_passkey(arrival: Arrival, ways: Ways, answer: str) -> Response:
+    assert arrival.standing is not None
+    try:
+        accepted = passkey.finish(
+            answer,
+            passkey.Purpose.CONFIRM,
+            citizen_id=arrival.standing.citizen_id,
+            bound_to=arrival.visit.id,
+            settings=arrival.services.settings,
+        )
+    except PasskeyRefused as refused:
+        return _code_page(arrival, ways, [passkey_error(refused)], status=400)
+    return _raised(arrival, accepted.methods)
+
+
+def _confirm_with_code(arrival: Arrival, ways: Ways, typed: str) -> Response:
+    assert arrival.standing is not None
     if problems := code_problems(typed):
-        return _code_page(arrival, problems, status=400)
-    settings = arrival.services.settings
+        return _code_page(arrival, ways, problems, status=400)
     result = totp.verify(arrival.standing.citizen_id, typed, keyring=arrival.services.keyring)
     if result.outcome is totp.Outcome.THROTTLED:
         wait = result.retry_after or 1
-        return _retry(_code_page(arrival, [_throttled("totp", wait)], status=429), wait)
+        return _retry(_code_page(arrival, ways, [_throttled("totp", wait)], status=429), wait)
     if result.is_spent and (answer := _answer_of_the_other_click(arrival.visit.handle)) is not None:
         return answer
     if result.outcome is not totp.Outcome.ACCEPTED:
-        return _code_page(arrival, [field_error("code", "totp.error.refused")], status=400)
+        return _code_page(arrival, ways, [field_error("code", "totp.error.refused")], status=400)
+    return _raised(arrival, {Method.ONE_TIME_CODE}, settles=ways.code_settles)
+
+
+def _raised(arrival: Arrival, methods: AbstractSet[Method], *, settles: bool = False) -> Response:
+    """Raise the session by what was just proven; `settles`: it is less than was wished for, and meant to be enough."""
+    assert arrival.standing is not None
+    settings = arrival.services.settings
     raised = session.raise_session(
         arrival.standing.session_id,
-        Method.ONE_TIME_CODE,
+        methods,
         old_secret=arrival.session_secret or "",
         settings=settings,
         keyring=arrival.services.keyring,
     )
     response = see_other(arrival.path)
     if raised is not None:
-        interaction.mark_raised(arrival.visit, raised.session_id)
+        interaction.mark_raised(arrival.visit, raised.session_id, with_bound_key=Method.HARDWARE_KEY in methods)
+        if settles:
+            interaction.mark_settled(arrival.visit, raised.session_id)
         db.session.commit()
         web.set_cookie(response, SESSION_COOKIE, raised.secret, settings)
     return response
@@ -365,9 +446,27 @@ def _answer_of_the_other_click(handle: str) -> Response | None:
     return None
 
 
-def _code_page(arrival: Arrival, problems: list[FieldError], *, status: int = 200) -> Response:
-    is_step_up = not arrival.progress.has_authenticated
-    return page(arrival, "sso/totp.html", status=status, errors=problems, step_up=is_step_up)
+def _code_page(arrival: Arrival, ways: Ways, problems: list[FieldError], *, status: int = 200) -> Response:
+    assert arrival.standing is not None
+    settings = arrival.services.settings
+    options = None
+    if ways.by_key and passkey.is_offered(settings):
+        options = passkey.begin_confirmation(
+            arrival.standing.citizen_id,
+            device_bound=ways.needs_bound_key,
+            bound_to=arrival.visit.id,
+            settings=settings,
+        )
+    return page(
+        arrival,
+        "sso/totp.html",
+        status=status,
+        errors=problems,
+        step_up=not arrival.progress.has_authenticated,
+        ways=ways,
+        passkey_options=options,
+        with_script=options is not None,
+    )
 
 
 # --- which account ----------------------------------------------------------------------------------------------
@@ -465,7 +564,13 @@ def _consent_page(arrival: Arrival, template: str, **context: Any) -> Response:
 
 def _agree(arrival: Arrival) -> Response:
     assert arrival.standing is not None
-    consent.agree(arrival.visit, arrival.client, arrival.standing, language=web.current_language())
+    consent.agree(
+        arrival.visit,
+        arrival.client,
+        arrival.standing,
+        language=web.current_language(),
+        keyring=arrival.services.keyring,
+    )
     return see_other(arrival.path)
 
 

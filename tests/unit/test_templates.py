@@ -15,6 +15,7 @@ from jinja2 import ChoiceLoader, Environment, FileSystemLoader, PackageLoader, P
 
 from idp.core import i18n
 from idp.core.levels import Level
+from idp.sso.steps.second_factor import Ways
 
 ROOT = Path(__file__).resolve().parents[2]
 TEMPLATES = ROOT / "templates"
@@ -123,8 +124,18 @@ def contexts(name: str) -> dict[str, dict[str, Any]]:
     back = SimpleNamespace(kind="form", url="/signin/h/cancel", csrf="c" * 43, agency=name)
     return {
         "home.html": {},
-        "sso/login.html": {**field, "form": SimpleNamespace(number=name), "reauthentication": True},
-        "sso/totp.html": {**field, "step_up": True},
+        "sso/login.html": {
+            **field,
+            "form": SimpleNamespace(number=name),
+            "reauthentication": True,
+            "passkey_options": name,
+        },
+        "sso/totp.html": {
+            **field,
+            "step_up": True,
+            "ways": Ways(by_code=True, by_key=True, needs_bound_key=True, code_settles=True, by_settling=True),
+            "passkey_options": name,
+        },
         "sso/consent.html": disclosure,
         "sso/notice.html": disclosure,
         "sso/select_account.html": {**form, "full_name": name},
@@ -175,7 +186,12 @@ def contexts(name: str) -> dict[str, dict[str, Any]]:
 
 PAGES = sorted(contexts(""))
 # Of our own making, and no page needs them to be complete.
-SCRIPTS = {"oidc/form_post.html": [{"src": "/static/" + MANIFEST["form-post.js"]["file"]}]}
+PASSKEY_SCRIPT = [{"src": "/static/" + MANIFEST["passkey.js"]["file"], "defer": None}]
+SCRIPTS = {
+    "oidc/form_post.html": [{"src": "/static/" + MANIFEST["form-post.js"]["file"]}],
+    "sso/login.html": PASSKEY_SCRIPT,
+    "sso/totp.html": PASSKEY_SCRIPT,
+}
 EVERY_PAGE = pytest.mark.parametrize("template", PAGES)
 EVERY_LANGUAGE = pytest.mark.parametrize("language", i18n.LANGUAGES)
 
@@ -259,8 +275,14 @@ def test_every_form_posts_with_its_csrf_value(template: str) -> None:
 @pytest.mark.parametrize(
     ("template", "ids"),
     [
-        ("sso/login.html", ["login-form", "number", "password", "login-submit", "signin-cancel"]),
-        ("sso/totp.html", ["totp-form", "code", "totp-submit", "signin-cancel"]),
+        (
+            "sso/login.html",
+            ["login-form", "number", "password", "login-submit", "passkey-form", "passkey-submit", "signin-cancel"],
+        ),
+        (
+            "sso/totp.html",
+            ["totp-form", "code", "totp-submit", "passkey-form", "settle-form", "settle-submit", "signin-cancel"],
+        ),
         ("sso/consent.html", ["consent-form", "consent-allow", "consent-deny", "signin-cancel"]),
         ("sso/notice.html", ["notice-form", "notice-continue", "signin-cancel"]),
         ("sso/select_account.html", ["account-form", "account-continue", "account-other", "signin-cancel"]),
@@ -285,7 +307,7 @@ def test_page_carries_the_documented_ids(template: str, ids: list[str]) -> None:
 
 def test_fields_ask_for_the_right_keyboard_and_memory() -> None:
     login, totp = render("sso/login.html"), render("sso/totp.html")
-    assert login.by_id("number").items() >= {"inputmode": "numeric", "autocomplete": "username"}.items()
+    assert login.by_id("number").items() >= {"inputmode": "numeric", "autocomplete": "username webauthn"}.items()
     assert login.by_id("password").items() >= {"type": "password", "autocomplete": "current-password"}.items()
     assert "value" not in login.by_id("password")
     assert totp.by_id("code").items() >= {"inputmode": "numeric", "autocomplete": "one-time-code"}.items()
@@ -350,8 +372,8 @@ def test_every_message_id_in_the_templates_has_a_text() -> None:
 def test_sign_in_page_weighs_at_most_30_kilobytes_compressed(language: str) -> None:
     errors = [SimpleNamespace(field="number", text="x" * 80), SimpleNamespace(field="password", text="x" * 80)]
     html = render("sso/login.html", language, errors=errors).html.encode()
-    stylesheet = (STATIC / "assets" / MANIFEST["lienket.css"]["file"]).read_bytes()
-    assert len(gzip.compress(html)) + len(gzip.compress(stylesheet)) <= 30_000
+    rest = [(STATIC / "assets" / MANIFEST[name]["file"]).read_bytes() for name in ("lienket.css", "passkey.js")]
+    assert sum(len(gzip.compress(part)) for part in (html, *rest)) <= 30_000
 
 
 def test_manifest_tells_the_whole_truth_about_the_assets() -> None:

@@ -42,7 +42,8 @@ def main() -> int:
             content = (packages / FONTS / "files" / f"noto-sans-{subset}-wght-normal.woff2").read_bytes()
             manifest[logical] = add(logical, content, [source(packages, FONTS, "OFL-1.1")])
             stylesheet = stylesheet.replace(logical, hashed(logical, content))
-        manifest["form-post.js"] = add("form-post.js", (BUILD / "form-post.js").read_bytes(), [OWN])
+        for script in ("form-post.js", "passkey.js"):
+            manifest[script] = add(script, (BUILD / script).read_bytes(), [OWN])
         manifest["favicon.svg"] = add("favicon.svg", (BUILD / "mark.svg").read_bytes(), [OWN])
         manifest["lienket.css"] = add(
             "lienket.css", stylesheet.encode(), [source(packages, "govuk-frontend", "MIT"), OWN]

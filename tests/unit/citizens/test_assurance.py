@@ -8,6 +8,7 @@ from idp.citizens.assurance import Proofing, RegistryStatus, amr, proven, reacha
 from idp.core.levels import Level, Method
 
 PWD, OTP, MFA = Method.PASSWORD, Method.ONE_TIME_CODE, Method.MULTIPLE
+HWK, SWK, USER = Method.HARDWARE_KEY, Method.SOFTWARE_KEY, Method.USER_PRESENT
 ACTIVE = RegistryStatus.ACTIVE
 
 
@@ -22,6 +23,12 @@ ACTIVE = RegistryStatus.ACTIVE
         (Proofing.BOUND, {PWD, OTP}, Level.LOA2),
         (Proofing.BOUND, {PWD, OTP, MFA}, Level.LOA2),
         (Proofing.BOUND, {OTP}, Level.NONE),
+        (Proofing.BOUND, {SWK, USER}, Level.LOA2),
+        (Proofing.BOUND, {HWK, USER}, Level.LOA3),
+        (Proofing.BOUND, {PWD, HWK, USER, MFA}, Level.LOA3),
+        (Proofing.BOUND, {USER, MFA}, Level.NONE),
+        (Proofing.MATCHED, {HWK, USER}, Level.LOA1),
+        (Proofing.CONSISTENT, {HWK, USER}, Level.NONE),
         (Proofing.BOUND, set(), Level.NONE),
     ],
 )
@@ -42,7 +49,14 @@ def test_password_and_code_never_prove_loa3() -> None:
 
 @pytest.mark.parametrize(
     ("methods", "values"),
-    [((PWD,), ("pwd",)), ((OTP, PWD), ("pwd", "otp", "mfa")), ((PWD, OTP, MFA), ("pwd", "otp", "mfa")), ((), ())],
+    [
+        ((PWD,), ("pwd",)),
+        ((OTP, PWD), ("pwd", "otp", "mfa")),
+        ((PWD, OTP, MFA), ("pwd", "otp", "mfa")),
+        ((USER, HWK), ("hwk", "user", "mfa")),
+        ((SWK, USER, PWD), ("pwd", "swk", "user", "mfa")),
+        ((), ()),
+    ],
 )
 def test_amr_names_the_methods_in_one_order(methods: tuple[Method, ...], values: tuple[str, ...]) -> None:
     assert amr(methods) == values
