@@ -108,7 +108,7 @@ def _services(chosen: Settings) -> Services:
         clients=ClientDirectory(path),
         client_keys=ClientKeys(outbound),
         signing_keys=SigningKeys(path, keys),
-        registry=registry(chosen.registry, keyring=keys),
+        registry=registry(chosen, keyring=keys),
         limiter=limiter(path, chosen.valkey_url, secret=keys.key(Purpose.LOG).material),
         outbound=outbound,
     )

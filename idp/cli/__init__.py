@@ -23,6 +23,7 @@ _NOUNS = {
     "demo": "Start the provider and two portals with invented citizens.",
     "housekeeping": "Delete what has expired and move signing keys on.",
     "keys": "Show and rotate the signing keys.",
+    "sandbox": "Start what a sandbox needs beside the provider.",
     "secrets": "Make the keyring.",
     "settings": "Show the settings in force, or their reference.",
 }
@@ -52,14 +53,15 @@ class _Nouns(click.Group):
             formatter.write_dl(sorted(rows.items()))
 
     def invoke(self, ctx: click.Context) -> Any:
-        from idp.core.keyring import KeyringRefused  # noqa: PLC0415 (only when something runs)
+        from idp.citizens.registry import RegistryRefused  # noqa: PLC0415 (only when something runs)
+        from idp.core.keyring import KeyringRefused  # noqa: PLC0415
         from idp.core.settings import SettingsRefused  # noqa: PLC0415
 
         try:
             return super().invoke(ctx)
         except SettingsRefused as refused:
             raise Refused(*refused.problems) from refused
-        except KeyringRefused as refused:
+        except (KeyringRefused, RegistryRefused) as refused:
             raise Refused(str(refused)) from refused
 
 

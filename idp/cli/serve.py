@@ -25,6 +25,7 @@ from granian.constants import HTTPModes, Interfaces, RuntimeModes
 from granian.log import LogLevels
 from granian.server.mp import MPServer, WorkerProcess
 
+from idp.citizens.registry import RegistryRefused, registry
 from idp.core import keyring, settings
 
 APPLICATION = "idp.app:create_app"
@@ -50,10 +51,11 @@ def serve(*, host: str, port: int, workers: int) -> int:
             _complain(problem)
         return _REFUSED
     try:
-        # Read here once for its refusal alone: a worker could only say it in a traceback.
-        keyring.load(chosen.secrets_dir, is_production=not chosen.is_sandbox)
-    except keyring.KeyringRefused as refused_keys:
-        _complain(str(refused_keys))
+        # Read here once for their refusals alone: a worker could only say them in a traceback.
+        keys = keyring.load(chosen.secrets_dir, is_production=not chosen.is_sandbox)
+        registry(chosen, keyring=keys)
+    except (keyring.KeyringRefused, RegistryRefused) as refused_files:
+        _complain(str(refused_files))
         return _REFUSED
     # What a worker would import on its first request, so that the workers share these pages too.
     for name in ("psycopg",) if chosen.database_url.startswith("postgresql") else ():

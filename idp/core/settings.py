@@ -19,6 +19,7 @@ from pydantic.fields import FieldInfo
 
 PREFIX = "IDP_"
 _NOT_SETTINGS = frozenset({"SETTINGS_FILE"})
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 class Profile(StrEnum):
@@ -34,6 +35,14 @@ class Registers(StrEnum):
     OFF = "off"
     TOKEN = "token"  # noqa: S105 (a word of the setting)
     OPEN = "open"
+
+
+class RegistryAuthentication(StrEnum):
+    """How the national register knows us: not at all, by a bearer token, by a TLS client certificate."""
+
+    NONE = "none"
+    BEARER = "bearer"
+    MTLS = "mtls"
 
 
 class SettingsRefused(Exception):
@@ -82,7 +91,25 @@ class Settings(BaseModel):
         "vi", description="Language of pages when the citizen names none.", pattern="^(vi|en|fr)$"
     )
     registry: str = Field(
-        "table", description="Adapter of the national register: `table` (embedded), or a dotted factory name."
+        "table",
+        description="Adapter of the national register: `table` (embedded), `http` (asked over HTTPS), or a dotted "
+        "factory name.",
+    )
+    registry_url: str | None = Field(
+        None, description="Address to which `http` posts its questions; https, in the sandbox also loopback http."
+    )
+    registry_mapping: Path | None = Field(
+        None,
+        description="JSON file with the names the register uses for the members of questions and answers; empty: those "
+        "of the Vietnamese population database.",
+    )
+    registry_authentication: RegistryAuthentication = Field(
+        RegistryAuthentication.NONE,
+        description="How the register knows us: `bearer` (the token in `registry.token` of the secrets directory), "
+        "`mtls` (certificate and key in `registry.pem` there) or `none` (sandbox only).",
+    )
+    registry_ca_file: Path | None = Field(
+        None, description="PEM file of certificate authorities trusted besides the system's for the register."
     )
     registry_recheck: Seconds = Field(
         86_400, description="Age in seconds after which the register is asked again about a citizen who signs in."
@@ -187,14 +214,35 @@ class Settings(BaseModel):
                 raise ValueError("profile: production refuses to start while AUTHLIB_INSECURE_TRANSPORT is set")
             if self.registration == "open":
                 raise ValueError("registration: production registers clients with a token only; use token or off")
-        elif parts.scheme == "http" and parts.hostname not in ("127.0.0.1", "localhost", "::1"):
+        elif parts.scheme == "http" and parts.hostname not in _LOOPBACK:
             raise ValueError("issuer: http is allowed on loopback only; use https")
         if self.outbound_ca_file is not None and not self.outbound_ca_file.is_file():
             raise ValueError("outbound_ca_file: is not a file that can be read")
         if not self.database_url.startswith(("sqlite:///", "postgresql://", "postgresql+psycopg://")):
             raise ValueError("database_url: needs sqlite:///PATH or postgresql://...")
         self._refuse_unsafe_certificates()
+        self._refuse_unsafe_register()
         return self
+
+    def _refuse_unsafe_register(self) -> None:
+        for name in ("registry_mapping", "registry_ca_file"):
+            path = getattr(self, name)
+            if path is not None and not path.is_file():
+                raise ValueError(f"{name}: is not a file that can be read")
+        if self.registry != "http":
+            return
+        try:
+            parts = urlsplit(self.registry_url or "")
+            is_address = parts.hostname and parts.username is None and not parts.fragment and parts.port != 0
+        except ValueError:
+            is_address = False
+        if not is_address:
+            raise ValueError("registry_url: needs an address without user name and fragment")
+        is_loopback = parts.scheme == "http" and parts.hostname in _LOOPBACK and self.is_sandbox
+        if parts.scheme != "https" and not is_loopback:
+            raise ValueError("registry_url: needs https; the sandbox may ask http on loopback")
+        if self.registry_authentication is RegistryAuthentication.NONE and not self.is_sandbox:
+            raise ValueError("registry_authentication: production needs bearer or mtls")
 
     def _refuse_unsafe_certificates(self) -> None:
         try:

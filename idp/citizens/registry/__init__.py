@@ -1,6 +1,7 @@
 """The national register: whether a number, a name and a birth date belong together, and whether the record is alive.
 
-Owns the port `PopulationRegistry` and its values, and the choice of an adapter by name; `table` is the embedded one.
+Owns the port `PopulationRegistry` and its values, and the choice of an adapter by name; `table` is the embedded one,
+`http` asks another house.
 Leaves to `citizens.verification` what an answer does to an account. Modelled on the Vietnamese population database
 and the French RNIPP (shared vietnam.md, 3): a register is asked about one known person, never searched, and an
 answer carries only the attributes asked for.
@@ -16,11 +17,12 @@ from typing import Final, Protocol, cast
 from idp.citizens.birthdate import BirthDate
 from idp.citizens.numbers import Gender
 from idp.core.keyring import Keyring
+from idp.core.settings import Settings
 
 DEADLINE_SECONDS: Final = 5.0
 """Longest time a sign-in waits for the register."""
 
-_TABLE: Final = "table"
+_OURS: Final = frozenset({"table", "http"})
 
 
 class Outcome(StrEnum):
@@ -133,21 +135,26 @@ class PopulationRegistry(Protocol):
 
 
 class RegistryFactory(Protocol):
-    """Make an adapter."""
+    """Make an adapter. Raises RegistryRefused when the settings do not serve."""
 
-    def __call__(self, *, keyring: Keyring) -> PopulationRegistry: ...
-
-
-class UnknownRegistry(LookupError):
-    """Say that no register adapter has the name asked for."""
+    def __call__(self, settings: Settings, *, keyring: Keyring) -> PopulationRegistry: ...
 
 
-def registry(name: str, *, keyring: Keyring) -> PopulationRegistry:
-    """Return the adapter `name`: `table`, or a dotted RegistryFactory. Raises UnknownRegistry."""
-    dotted = f"{__name__}.table.registry" if name == _TABLE else name
+class RegistryRefused(Exception):
+    """No register can be asked with these settings; the message names the file or setting and what to do."""
+
+
+class UnknownRegistry(RegistryRefused):
+    """No register adapter has the name asked for."""
+
+
+def registry(settings: Settings, *, keyring: Keyring) -> PopulationRegistry:
+    """Return the adapter of the settings: `table`, `http`, or a dotted RegistryFactory. Raises RegistryRefused."""
+    name = settings.registry
+    dotted = f"{__name__}.{name}.registry" if name in _OURS else name
     module, _, attribute = dotted.rpartition(".")
     try:
         factory = cast(RegistryFactory, getattr(import_module(module), attribute))
-    except (ImportError, AttributeError, ValueError) as cause:
-        raise UnknownRegistry(f"no register adapter is called {name!r}") from cause
-    return factory(keyring=keyring)
+    except (ImportError, AttributeError, ValueError):
+        raise UnknownRegistry(f"IDP_REGISTRY: no register adapter is called {name!r}") from None
+    return factory(settings, keyring=keyring)

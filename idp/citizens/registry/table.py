@@ -22,6 +22,7 @@ from idp.core import clock
 from idp.core.database import db
 from idp.core.ids import new_handle, new_id
 from idp.core.keyring import Keyring, Place
+from idp.core.settings import Settings
 
 _SOURCE = "table"
 # Signs without a letter are nobody's name, whatever is asked.
@@ -110,7 +111,7 @@ class TableRegistry:
         )
 
 
-def registry(*, keyring: Keyring) -> PopulationRegistry:
+def registry(_settings: Settings, *, keyring: Keyring) -> PopulationRegistry:
     """Return the embedded register."""
     return TableRegistry(keyring)
 

@@ -48,7 +48,7 @@ class Place:
         keys = {each: tuple(ring.key(each, key_id) for key_id in ring.key_ids(each)) for each in Purpose}
         keys[purpose] = (Key("k2", bytes(range(32))), *keys[purpose])
         rotated = Keyring(keys)
-        return Place(self.settings, rotated, registry("table", keyring=rotated))
+        return Place(self.settings, rotated, registry(self.settings, keyring=rotated))
 
 
 def document(**members: Any) -> dict[str, Any]:
@@ -67,7 +67,8 @@ def place_at(url: str, secrets: Path, **settings: Any) -> Iterator[Place]:
     with app.app_context():
         prepare_engine(db.engine)
         try:
-            yield Place(Settings(**{"hash_workers": 2, **settings}), ring, registry("table", keyring=ring))
+            chosen = Settings(**{"hash_workers": 2, **settings})
+            yield Place(chosen, ring, registry(chosen, keyring=ring))
         finally:
             db.session.remove()
             db.engine.dispose()

@@ -41,6 +41,29 @@ def test_clients_addresses_may_lead_inside_only_where_the_settings_say_so(tmp_pa
     assert len(problems(IDP_OUTBOUND_CA_FILE=str(tmp_path / "missing.pem"))) == 1
 
 
+def test_a_register_is_asked_only_where_and_as_is_safe(tmp_path: Path) -> None:
+    there = {"IDP_REGISTRY": "http", "IDP_REGISTRY_URL": "https://dan-cu.example/tra-cuu"}
+    known = {**there, "IDP_REGISTRY_AUTHENTICATION": "mtls"}
+    assert load({**there, "IDP_REGISTRY_URL": "http://127.0.0.1:8100/questions"}).registry == "http"
+    assert load({**PRODUCTION, **known}).registry_authentication == "mtls"
+    [problem] = problems(**PRODUCTION, **there)
+    assert problem == "default: IDP_REGISTRY_AUTHENTICATION: production needs bearer or mtls"
+    for url in (
+        "",
+        "dan-cu.example",
+        "http://dan-cu.example/",
+        "https://u:p@dan-cu.example/",
+        "https://[::1",
+        "ftp://x/",
+    ):
+        assert "IDP_REGISTRY_URL: " in problems(**{**known, "IDP_REGISTRY_URL": url})[0]
+    assert "IDP_REGISTRY_URL: " in problems(**PRODUCTION, **{**known, "IDP_REGISTRY_URL": "http://127.0.0.1/"})[0]
+    for name in ("IDP_REGISTRY_MAPPING", "IDP_REGISTRY_CA_FILE"):
+        assert problems(**{**known, name: str(tmp_path / "missing")})[0].endswith(
+            f"{name}: is not a file that can be read"
+        )
+
+
 def test_the_environment_wins_when_the_file_says_otherwise(tmp_path: Path) -> None:
     file = tmp_path / "settings"
     file.write_text("# ours\n\nIDP_SERVICE_NAME = Cổng = một\nIDP_THREADS=3\n", "utf-8")

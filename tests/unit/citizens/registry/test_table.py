@@ -11,6 +11,7 @@ from idp.citizens.registry import Outcome, PopulationRegistry, UnknownRegistry, 
 from idp.citizens.registry import table as embedded
 from idp.core.database import db
 from idp.core.keyring import Purpose
+from idp.core.settings import Settings
 from tests.unit.citizens.place import Place
 from tests.unit.citizens.registry.contract import ALIVE, PEOPLE, RegistryContract, query
 
@@ -48,11 +49,11 @@ def test_record_is_sealed(place: Place) -> None:
 
 
 def test_adapter_is_found_by_dotted_name(place: Place) -> None:
-    made = registry("idp.citizens.registry.table.registry", keyring=place.keyring)
+    made = registry(Settings(registry="idp.citizens.registry.table.registry"), keyring=place.keyring)
     assert isinstance(made, embedded.TableRegistry)
 
 
 @pytest.mark.parametrize("name", ["", "tabel", "os.nowhere", "nowhere.at.all"])
 def test_adapter_is_refused_when_nobody_has_the_name(place: Place, name: str) -> None:
     with pytest.raises(UnknownRegistry):
-        registry(name, keyring=place.keyring)
+        registry(Settings(registry=name), keyring=place.keyring)
