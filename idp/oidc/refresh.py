@@ -17,14 +17,14 @@ from idp.agencies.clients import Client
 from idp.agencies.metadata import GrantType, Profile
 from idp.audit.events import Event
 from idp.core import errors
-from idp.core.database import Row, as_instant, split_words
+from idp.core.database import Change, Row, as_instant, split_words
 from idp.core.errors import ProtocolFailure
 from idp.core.ids import digest, new_id, new_secret
 from idp.core.scopes import claims_of
 from idp.oidc import issue, refresh_tokens, sender
 from idp.oidc.issue import Granted
 from idp.oidc.refresh_tokens import RefreshToken
-from idp.oidc.statements import READ_GRANT, REFRESH, REFRESH_AGAIN, REVOKE_GRANT
+from idp.oidc.statements import READ_GRANT, REFRESH, REFRESH_AGAIN, REVOKE_GRANT, REVOKE_OUTGROWN
 from idp.oidc.token_request import TokenRequest
 from idp.sso.services import Services
 
@@ -83,6 +83,12 @@ def _use(token: RefreshToken, client: Client, request: TokenRequest) -> Granted:
     row = request.apply(REFRESH, values)
     if row is None:
         row = _again(token, client, request, values)
+    if not frozenset(split_words(row["scope"])) <= frozenset(client.scopes):
+        # What was agreed is more than the client may have today; the citizen must be asked anew.
+        _end(token, client, request, Event.TOKEN_REVOKED)
+        raise ProtocolFailure(errors.REFRESH_TOKEN_REFUSED)
+    if values["scope"]:
+        row = {**row, "id_token_claims": _kept(row["id_token_claims"], str(values["scope"]))}
     scope = str(values["scope"] or row["scope"])
     return Granted(
         row={**row, "nonce": None},
@@ -104,12 +110,14 @@ def _narrowed(scope: str, token: RefreshToken, client: Client, provider: Service
     if not wanted or not wanted <= frozenset(granted):
         # A scope of blanks names nothing, which is not the same as naming no scope.
         raise ProtocolFailure(errors.SCOPE_EXCEEDS_GRANT)
-    kept = [name for name in granted if name in wanted]
-    allowed = frozenset(claims_of(kept))
-    return {
-        "scope": " ".join(kept),
-        "claims": " ".join(name for name in split_words(grant["claims"]) if name in allowed),
-    }
+    kept = " ".join(name for name in granted if name in wanted)
+    return {"scope": kept, "claims": _kept(grant["claims"], kept)}
+
+
+def _kept(claims: str, scope: str) -> str:
+    """Return those of `claims` that `scope` stands for."""
+    allowed = frozenset(claims_of(split_words(scope)))
+    return " ".join(name for name in split_words(claims) if name in allowed)
 
 
 def _read(token: RefreshToken, client: Client, provider: Services) -> Row:
@@ -125,7 +133,11 @@ def _again(token: RefreshToken, client: Client, request: TokenRequest, values: M
     Raises ProtocolFailure unless the answer of the first try was lost.
     """
     provider = request.provider
-    grant = _read(token, client, provider)
+    grant = provider.hot_path.one(READ_GRANT, {"grant_id": token.grant_id, "client_id": client.id})
+    if grant is None:
+        # Also while the citizen is disabled a token that was used before is a stolen one.
+        _end(token, client, request, Event.REFRESH_REPLAYED, change=REVOKE_OUTGROWN)
+        raise ProtocolFailure(errors.REFRESH_TOKEN_REFUSED)
     if values["resource"] not in ("", values["own"], grant["resource"]):
         raise ProtocolFailure(errors.TARGET_INVALID)
     if token.generation >= grant["generation"]:
@@ -137,12 +149,20 @@ def _again(token: RefreshToken, client: Client, request: TokenRequest, values: M
         row = provider.hot_path.apply(REFRESH_AGAIN, values)
         if row is not None:
             return row
-    replayed = {
+    _end(token, client, request, Event.REFRESH_REPLAYED)
+    raise ProtocolFailure(errors.REFRESH_TOKEN_REFUSED)
+
+
+def _end(
+    token: RefreshToken, client: Client, request: TokenRequest, event: Event, *, change: Change = REVOKE_GRANT
+) -> None:
+    """End the family of a token, and with it every access token that lives by it. Events: the one given."""
+    values = {
+        "generation": token.generation,
         "grant_id": token.grant_id,
         "client_id": client.id,
         "event_id": new_id(),
-        "event_name": Event.REFRESH_REPLAYED.value,
+        "event_name": event.value,
         "reference": request.reference,
     }
-    provider.hot_path.apply(REVOKE_GRANT, replayed)
-    raise ProtocolFailure(errors.REFRESH_TOKEN_REFUSED)
+    request.provider.hot_path.apply(change, values)

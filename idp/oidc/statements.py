@@ -260,6 +260,10 @@ REVOKE_GRANT = Change(
         "{first.session_id}, 'revoked', CAST(:reference AS text) {from_first}",
     ),
 )
+# The same for a replayed refresh token, whatever else stands against its grant.
+REVOKE_OUTGROWN = Change(
+    first=REVOKE_GRANT.first + " AND generation > :generation", returning=REVOKE_GRANT.returning, then=REVOKE_GRANT.then
+)
 REVOKE_TOKEN = Change(
     first="UPDATE access_token SET revoked_at = {now} WHERE digest = :digest AND client_id = :client_id "
     "AND revoked_at IS NULL",

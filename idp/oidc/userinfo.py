@@ -7,7 +7,7 @@ from idp.citizens import claims
 from idp.core import clock, errors
 from idp.core.database import Row, as_uuid, split_words
 from idp.core.errors import ProtocolFailure
-from idp.core.scopes import OPENID
+from idp.core.scopes import OPENID, claims_of
 from idp.oidc import access_tokens, sender
 from idp.oidc.caller import Caller
 from idp.oidc.protected import protect
@@ -28,14 +28,16 @@ def answer(caller: Caller, *, provider: Services) -> dict[str, Any] | str:
     sender.check_presented(presented, row["confirmation"], caller, provider=provider)
     if OPENID not in split_words(row["scope"]):
         raise ProtocolFailure(errors.SCOPE_INSUFFICIENT, challenge=presented.scheme)
-    document = _claims(row, provider)
+    document = _claims(row, client, provider)
     if client.userinfo_algorithm is None and client.userinfo_encryption is None:
         return document
     return _jwt(document, client, provider)
 
 
-def _claims(row: Row, provider: Services) -> dict[str, Any]:
-    names = split_words(row["claims"])
+def _claims(row: Row, client: Client, provider: Services) -> dict[str, Any]:
+    # No more than the client may have today: a scope can be taken from it while its tokens live.
+    allowed = claims_of(client.scopes)
+    names = [name for name in split_words(row["claims"]) if name in allowed]
     if not names:
         return {"sub": row["sub"]}
     profile = claims.open_profile(row["profile"], as_uuid(row["citizen_id"]), provider.keyring)

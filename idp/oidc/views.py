@@ -14,6 +14,7 @@ from flask import Blueprint, Response, request
 from idp.agencies.clients import Client
 from idp.core import errors, web
 from idp.core.errors import Entry, Failure, ProtocolFailure
+from idp.core.parameters import Parameters
 from idp.core.settings import Settings
 from idp.core.web import form_parameters, json_answer, query_parameters, render, see_other
 from idp.keys import proof
@@ -73,6 +74,15 @@ def on_protocol_failure(failure: ProtocolFailure) -> Response:
     """Answer a program whose request was refused."""
     log.info("refused", extra={"code": failure.entry.code, "endpoint": request.endpoint})
     return _json_error(failure.entry, failure.challenge, failure.headers)
+
+
+def machine_form() -> Parameters:
+    """Return the parameters that a program posted. Raises ProtocolFailure, with 413 for too much (RFC 9126, 2.3)."""
+    try:
+        return form_parameters()
+    except Failure as failure:
+        is_too_large = failure.entry is errors.REQUEST_TOO_LARGE
+        raise ProtocolFailure(failure.entry if is_too_large else errors.FORM_INVALID) from failure
 
 
 def caller() -> Caller:
@@ -208,10 +218,7 @@ def resume(handle: str) -> Response:
 @blueprint.post("/token")
 def token_endpoint() -> Response:
     """Redeem a code (RFC 6749, 3.2)."""
-    try:
-        form = form_parameters()
-    except Failure as failure:
-        raise ProtocolFailure(errors.FORM_INVALID) from failure
+    form = machine_form()
     provider, sent_by = services(), caller()
     document = _token_endpoint.answer(form, caller=sent_by, provider=provider, reference=web.reference())
     return json_answer(document, headers={"Pragma": "no-cache", **sender.nonce_header(sent_by, provider=provider)})
@@ -220,10 +227,7 @@ def token_endpoint() -> Response:
 @blueprint.post("/par")
 def pushed_request_endpoint() -> Response:
     """Keep an authorization request that the client brings itself (RFC 9126, 2)."""
-    try:
-        form = form_parameters()
-    except Failure as failure:
-        raise ProtocolFailure(errors.FORM_INVALID) from failure
+    form = machine_form()
     provider, sent_by = services(), caller()
     document = pushed.push(form, caller=sent_by, provider=provider)
     return json_answer(document, 201, sender.nonce_header(sent_by, provider=provider))
@@ -232,10 +236,7 @@ def pushed_request_endpoint() -> Response:
 @blueprint.post("/introspect")
 def introspection_endpoint() -> Response:
     """Say whether an access token is still good (RFC 7662, 2)."""
-    try:
-        form = form_parameters()
-    except Failure as failure:
-        raise ProtocolFailure(errors.FORM_INVALID) from failure
+    form = machine_form()
     answer = introspection.answer(form, caller=caller(), accept=request.headers.get("Accept", ""), provider=services())
     if answer.is_jwt:
         return Response(answer.body, mimetype=introspection.JWT_MEDIA_TYPE)
@@ -245,10 +246,7 @@ def introspection_endpoint() -> Response:
 @blueprint.post("/revoke")
 def revocation_endpoint() -> Response:
     """End a token of the client that asks (RFC 7009, 2)."""
-    try:
-        form = form_parameters()
-    except Failure as failure:
-        raise ProtocolFailure(errors.FORM_INVALID) from failure
+    form = machine_form()
     revocation.revoke(form, caller=caller(), provider=services(), reference=web.reference())
     return Response(status=200)
 

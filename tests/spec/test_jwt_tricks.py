@@ -268,11 +268,11 @@ def kind_of(name: str, portal: KeyedPortal, person: Person, tokens: Mapping[str,
         ),
         "access token at introspect": lambda: Kind(
             access_header, access_claims, FOREIGN, authenticated("/introspect", token=""), has_status(),
-            lambda response: response.status_code == 400 or response.get_json() == {"active": False},
+            lambda response: response.status_code in (400, 413) or response.get_json() == {"active": False},
         ),
         "access token at revoke": lambda: Kind(
             access_header, access_claims, FOREIGN, authenticated("/revoke", token=""), has_status(),
-            has_status(200, 400),
+            has_status(200, 400, 413),
         ),
         "DPoP proof": lambda: Kind(
             proving, proof("POST", "/par"), portal.proof_key.key, with_proof,

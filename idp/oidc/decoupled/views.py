@@ -24,13 +24,12 @@ from idp.core.database import db
 from idp.core.errors import Failure, ProtocolFailure
 from idp.core.ids import digest
 from idp.core.keyring import Purpose
-from idp.core.parameters import Parameters
 from idp.core.scopes import PERSON_CLAIMS
 from idp.core.web import form_parameters, json_answer, query_parameters, render, see_other, translate
 from idp.oidc.decoupled import backchannel, device, pending, user_codes
 from idp.oidc.decoupled.models import Kind
 from idp.oidc.decoupled.pending import Pending
-from idp.oidc.views import caller, on_protocol_failure
+from idp.oidc.views import caller, machine_form, on_protocol_failure
 from idp.sso import interaction
 from idp.sso.forms import FieldError, field_error
 from idp.sso.own_pages import own_client, own_request
@@ -57,20 +56,13 @@ _MINUTE = 60
 @blueprint.post("/device_authorization")
 def device_authorization() -> Response:
     """Take a device authorization request (RFC 8628, 3.1)."""
-    return json_answer(device.answer(_form(), caller=caller(), provider=services()))
+    return json_answer(device.answer(machine_form(), caller=caller(), provider=services()))
 
 
 @blueprint.post("/bc-authorize")
 def backchannel_authentication() -> Response:
     """Take a backchannel authentication request (CIBA Core 1.0, 7.1)."""
-    return json_answer(backchannel.answer(_form(), caller=caller(), provider=services()))
-
-
-def _form() -> Parameters:
-    try:
-        return form_parameters()
-    except Failure as failure:
-        raise ProtocolFailure(errors.FORM_INVALID) from failure
+    return json_answer(backchannel.answer(machine_form(), caller=caller(), provider=services()))
 
 
 # --- a code from another device ---------------------------------------------------------------------------------
