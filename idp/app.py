@@ -11,6 +11,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from idp.account import views as account_views
 from idp.account.history import views as history_views
+from idp.account.sessions import views as sessions_views
 from idp.agencies.clients import ClientDirectory
 from idp.agencies.remote_keys import ClientKeys
 from idp.citizens.registry import registry
@@ -85,6 +86,7 @@ def create_app(chosen: Settings | None = None) -> Flask:
         sso_views.blueprint,
         account_views.blueprint,
         history_views.blueprint,
+        sessions_views.blueprint,
         ops_views.blueprint,
     ):
         app.register_blueprint(blueprint)

@@ -145,7 +145,11 @@ def home(here: Here) -> Response:
 
 def _links(found: overview.Overview) -> list[tuple[str, str, int]]:
     """Return the pages of the room: message id, address, and how many things wait there."""
-    return [("history", "/account/history", 0), ("approvals", "/approvals", found.waiting)]
+    return [
+        ("history", "/account/history", 0),
+        ("sessions", "/account/sessions", 0),
+        ("approvals", "/approvals", found.waiting),
+    ]
 
 
 @blueprint.get("/account/number")

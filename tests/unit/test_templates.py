@@ -177,6 +177,14 @@ def contexts(name: str) -> dict[str, dict[str, Any]]:
             "newest_url": "/account/history", "older_url": "/account/history?before=1", "range_url": "?all=1",
             "every_url": "/account/history", "action": "/account/history", "csrf": "c" * 43,
         },
+        "account/sessions.html": {
+            "rows": [
+                {"device": name, "network": name, "opened_at": "22/11/2026 16:20", "level": "loa2", "is_this": is_this,
+                 "which": "w" * 43}
+                for is_this in (True, False)
+            ],
+            "has_others": True, "ended": [(name, "22/11/2026 16:20")], "action": "/account/sessions", "csrf": "c" * 43,
+        },
         "account/number.html": {"person": person, "action": "/account/number", "csrf": "c" * 43},
         "errors/error.html": {
             "title": name, "message": name, "advice": name, "code": "PR-001", "reference": name, "back": back,
@@ -295,6 +303,7 @@ def test_every_form_posts_with_its_csrf_value(template: str) -> None:
         ("account/sign_in.html", ["space-signin-form", "space-signin"]),
         ("account/home.html", ["space-number-show", "space-approvals", "space-signout"]),
         ("account/history.html", ["history-range-other", "history-filter", "history-older", "history-newest"]),
+        ("account/sessions.html", ["session-form-2", "sessions-end-others", "sessions-end-everywhere"]),
         ("account/number.html", ["space-number", "space-back"]),
         ("errors/error.html", ["error-code", "error-reference", "error-back"]),
     ],

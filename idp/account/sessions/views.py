@@ -1,0 +1,88 @@
+"""The page of the devices, /account/sessions."""
+
+import hmac
+import time
+from base64 import urlsafe_b64encode
+from collections.abc import Iterable
+from typing import cast
+from uuid import UUID
+
+import flask
+from flask import Blueprint, Response
+
+from idp.account.sessions import devices
+from idp.account.sessions.devices import Device
+from idp.account.views import Here, own_page, page
+from idp.account.words import moment
+from idp.core import web
+from idp.core.keyring import Purpose
+from idp.core.web import form_parameters, see_other
+from idp.oidc.logout import backchannel, outcome
+from idp.oidc.logout.backchannel import WAIT_SECONDS, BackChannel
+from idp.sso.views import SESSION_COOKIE
+
+blueprint = Blueprint("sessions", __name__)
+PATH = "/account/sessions"
+_OTHERS, _EVERYWHERE = "others", "everywhere"
+
+
+@blueprint.route(PATH, methods=["GET", "POST"])
+@own_page
+def sessions(here: Here) -> Response:
+    """List the devices that are signed in, or sign out of one, of the others, or everywhere."""
+    standing = here.standing
+    if flask.request.method == "POST":
+        return _sign_out(here)
+    live = devices.live(standing.citizen_id)
+    return page(
+        here,
+        "account/sessions.html",
+        rows=[_shown(here, device) for device in live],
+        has_others=any(device.session_id != standing.session_id for device in live),
+        ended=[
+            (device.device, moment(device.ended_at)) for device in devices.ended(standing.citizen_id) if device.ended_at
+        ],
+    )
+
+
+def _shown(here: Here, device: Device) -> dict[str, object]:
+    return {
+        "device": device.device,
+        "network": device.network,
+        "opened_at": moment(device.opened_at),
+        "level": f"loa{device.level}",
+        "is_this": device.session_id == here.standing.session_id,
+        "which": _token(here, device.session_id),
+    }
+
+
+def _token(here: Here, session_id: UUID) -> str:
+    """Return the name of a session in the forms of this one: no row key leaves the house."""
+    message = b"session " + here.standing.session_id.bytes + session_id.bytes
+    return urlsafe_b64encode(here.services.keyring.hmac(Purpose.FORM, message)).decode().rstrip("=")
+
+
+def _sign_out(here: Here) -> Response:
+    standing, which = here.standing, form_parameters().get("which", "")
+    if which == _EVERYWHERE:
+        _tell(here, devices.end_all(standing.citizen_id))
+        response = see_other("/logout")
+        web.drop_cookie(response, SESSION_COOKIE, here.services.settings)
+        return response
+    if which == _OTHERS:
+        _tell(here, devices.end_others(standing.citizen_id, standing.session_id))
+    for device in devices.live(standing.citizen_id):
+        is_chosen = hmac.compare_digest(which.encode(), _token(here, device.session_id).encode())
+        if is_chosen and device.session_id != standing.session_id:
+            _tell(here, devices.end(standing.citizen_id, device.session_id))
+    # A form from before, of another session or of one that has ended meanwhile: the list says what there is.
+    return see_other(PATH)
+
+
+def _tell(here: Here, ended: Iterable[UUID]) -> None:
+    """Try to tell the agencies at once, for a moment in all; who has not heard by then is told by the runner."""
+    channel = cast(BackChannel, flask.current_app.extensions[backchannel.EXTENSION])
+    deadline = time.monotonic() + WAIT_SECONDS
+    for session_id in ended:
+        clients = outcome.clients_reached(session_id, provider=here.services)
+        channel.notify(session_id, clients, within=max(0.0, deadline - time.monotonic()))
