@@ -406,6 +406,8 @@ class Life(RuleBasedStateMachine):
         else:
             self.world.set_client(portal, ClientState.SUSPENDED)
             self.suspended.add(portal.client_id)
+        # At once, because such a time is short.
+        self._refresh(self.received[-1], None, None)
 
     def _end_trouble(self) -> None:
         self.world.put_in_order()
