@@ -14,8 +14,9 @@ from idp.account.history import views as history_views
 from idp.account.sessions import views as sessions_views
 from idp.agencies.clients import ClientDirectory
 from idp.agencies.remote_keys import ClientKeys
+from idp.citizens.contacts import CitizenContacts
 from idp.citizens.registry import registry
-from idp.core import keyring, settings, web
+from idp.core import keyring, runner, settings, web
 from idp.core import logging as core_logging
 from idp.core.database import db, driver_url, engine_options, hot_path, prepare_engine
 from idp.core.keyring import Purpose
@@ -23,6 +24,8 @@ from idp.core.limits import limiter
 from idp.core.outbound import Outbound
 from idp.core.settings import Settings
 from idp.keys.ring import SigningKeys
+from idp.notify.deliveries import Notices
+from idp.notify.mail import carrier_of
 from idp.oidc import views as oidc_views
 from idp.oidc.decoupled import views as decoupled_views
 from idp.oidc.logout import backchannel
@@ -68,7 +71,8 @@ def create_app(chosen: Settings | None = None) -> Flask:
     with app.app_context():
         prepare_engine(db.engine)
     app.extensions[web.EXTENSION] = provided = _services(chosen)
-    app.extensions[backchannel.EXTENSION] = backchannel.BackChannel(provided)
+    app.extensions[backchannel.EXTENSION] = channel = backchannel.BackChannel(provided)
+    app.extensions[runner.EXTENSION] = (channel, _notices(provided))
     web.install(
         app,
         chosen,
@@ -113,6 +117,20 @@ def _services(chosen: Settings) -> Services:
         registry=registry(chosen, keyring=keys),
         limiter=limiter(path, chosen.valkey_url, secret=keys.key(Purpose.LOG).material),
         outbound=outbound,
+    )
+
+
+def _notices(provided: Services) -> Notices:
+    chosen = provided.settings
+    contacts = CitizenContacts(
+        hot_path=provided.hot_path, keyring=provided.keyring, default_language=chosen.default_language
+    )
+    return Notices(
+        settings=chosen,
+        keyring=provided.keyring,
+        hot_path=provided.hot_path,
+        contacts=contacts,
+        carrier=carrier_of(chosen),
     )
 
 

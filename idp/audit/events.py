@@ -52,4 +52,7 @@ class Event(StrEnum):
     KEY_CREATED = "keys:key:created"
     KEY_ACTIVATED = "keys:key:activated"
     KEY_RETIRED = "keys:key:retired"
+    NOTICE_SENT = "notify:notice:sent"
+    NOTICE_NOT_SENT = "notify:notice:not-sent"
+    NOTICE_GIVEN_UP = "notify:notice:given-up"
     HOUSEKEEPING_DELETED = "ops:housekeeping:deleted"

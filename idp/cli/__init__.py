@@ -19,7 +19,7 @@ _NOUNS = {
     "citizens": "Enrol citizens and keep their accounts.",
     "clients": "Register the agencies' clients.",
     "db": "Bring the database to the schema of this version.",
-    "deliveries": "Tell portals of ended sessions, and show how that goes.",
+    "deliveries": "Tell portals and citizens what happened, and show how that goes.",
     "demo": "Start the provider and two portals with invented citizens.",
     "housekeeping": "Delete what has expired and move signing keys on.",
     "keys": "Show and rotate the signing keys.",

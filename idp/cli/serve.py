@@ -27,6 +27,7 @@ from granian.server.mp import MPServer, WorkerProcess
 
 from idp.citizens.registry import RegistryRefused, registry
 from idp.core import keyring, settings
+from idp.notify.mail import carrier_of
 
 APPLICATION = "idp.app:create_app"
 DRAIN_SECONDS = 20
@@ -46,16 +47,15 @@ def serve(*, host: str, port: int, workers: int) -> int:
     """
     try:
         chosen = settings.load()
-    except settings.SettingsRefused as refused:
-        for problem in refused.problems:
-            _complain(problem)
-        return _REFUSED
-    try:
         # Read here once for their refusals alone: a worker could only say them in a traceback.
         keys = keyring.load(chosen.secrets_dir, is_production=not chosen.is_sandbox)
         registry(chosen, keyring=keys)
+        carrier_of(chosen)
     except (keyring.KeyringRefused, RegistryRefused) as refused_files:
         _complain(str(refused_files))
+        return _REFUSED
+    except settings.SettingsRefused as refused:
+        _complain(*refused.problems)
         return _REFUSED
     # What a worker would import on its first request, so that the workers share these pages too.
     for name in ("psycopg",) if chosen.database_url.startswith("postgresql") else ():
@@ -166,18 +166,11 @@ class _Loader:
 
 @contextmanager
 def _deliver(application: Any) -> Iterator[None]:
-    """Tell portals of ended sessions while the worker serves; the deliveries under way are finished."""
-    from idp.oidc.logout.backchannel import EXTENSION  # noqa: PLC0415 (the application has imported it by then)
+    """Deliver what is owed to portals and citizens while the worker serves; what is under way is finished."""
+    from idp.core import runner  # noqa: PLC0415 (the application has imported it by then)
 
-    channel, stop = application.extensions[EXTENSION], threading.Event()
-    runner = threading.Thread(target=channel.run, args=(stop,), name="logout-runner", daemon=True)
-    runner.start()
-    try:
+    with runner.running(application.extensions[runner.EXTENSION]):
         yield
-    finally:
-        stop.set()
-        runner.join()
-        channel.close()
 
 
 def _work(beside: Callable[[], AbstractContextManager[None]], *arguments: Any) -> None:
@@ -252,5 +245,6 @@ def _why_not(refused: OSError, host: str, port: int) -> str:
     return f"cannot listen on {host}:{port}: {refused.strerror or refused}"
 
 
-def _complain(problem: str) -> None:
-    sys.stderr.write(f"idp serve: {problem}\n")
+def _complain(*problems: str) -> None:
+    for problem in problems:
+        sys.stderr.write(f"idp serve: {problem}\n")

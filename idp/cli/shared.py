@@ -37,14 +37,21 @@ def settings() -> Settings:
 
 @contextmanager
 def services() -> Iterator[Services]:
-    """Yield the services of the application, inside its context: the ORM's session works."""
+    """Yield the services of the application, inside its context."""
+    with application() as app:
+        yield app.extensions["lienket"]
+
+
+@contextmanager
+def application() -> Iterator[Any]:
+    """Yield the WSGI application, inside its context: the ORM's session works."""
     from idp.app import create_app  # noqa: PLC0415 (costs most of a second, which --help need not pay)
     from idp.core.database import db  # noqa: PLC0415
 
     app = create_app()
     with app.app_context():
         try:
-            yield app.extensions["lienket"]
+            yield app
         finally:
             db.session.remove()
             db.engine.dispose()

@@ -5,6 +5,7 @@ the environment. The reference page docs/settings.md is generated from the descr
 """
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -19,7 +20,8 @@ from pydantic.fields import FieldInfo
 
 PREFIX = "IDP_"
 _NOT_SETTINGS = frozenset({"SETTINGS_FILE"})
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+_MAIL_FROM = re.compile(r"[!-~]+@[!-~]+|[^<>@\x00-\x1f\x7f]*<[!-;=?-~]+@[!-;=?-~]+>")
 
 
 class Profile(StrEnum):
@@ -163,7 +165,7 @@ class Settings(BaseModel):
     outbound_ca_file: Path | None = Field(
         None,
         description="PEM file of certificate authorities trusted besides the system's for requests to clients' "
-        "addresses (`jwks_uri`, logout, logos).",
+        "addresses (`jwks_uri`, logout, logos) and to the mail server.",
     )
     outbound_allow: str = Field(
         "",
@@ -196,6 +198,21 @@ class Settings(BaseModel):
     dpop_nonce: bool = Field(
         default=True, description="Ask DPoP proofs at the token and PAR endpoints for a nonce of ours (RFC 9449, 8)."
     )
+    mail_server: str | None = Field(
+        None,
+        description="Server that takes notices to citizens: `smtp://HOST[:587]`, where STARTTLS must succeed, or "
+        "`smtps://HOST[:465]`. User and password are the two lines of `mail.credentials` in the secrets directory. "
+        "Empty: notices are recorded and not sent. On loopback in the sandbox `smtp` is not encrypted.",
+    )
+    mail_from: str = Field(
+        "", description="Sender of notices: `Name <address>`. Needed with a mail server or a mail folder."
+    )
+    mail_timeout: int = Field(10, ge=1, le=60, description="Seconds one mail may take, from connecting to its end.")
+    mail_folder: Path | None = Field(
+        None,
+        description="Folder into which mails are written as .eml files instead of being sent; for developers, sandbox "
+        "only.",
+    )
     log_level: str = Field("INFO", description="Least level that is logged.", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
 
     @model_validator(mode="after")
@@ -222,6 +239,7 @@ class Settings(BaseModel):
             raise ValueError("database_url: needs sqlite:///PATH or postgresql://...")
         self._refuse_unsafe_certificates()
         self._refuse_unsafe_register()
+        self._refuse_unsafe_mail()
         return self
 
     def _refuse_unsafe_register(self) -> None:
@@ -262,6 +280,29 @@ class Settings(BaseModel):
             raise ValueError("mtls_origin: needs IDP_CLIENT_CERTIFICATE_HEADER")
         if not self.proxy_hops or not networks:
             raise ValueError("mtls_origin: needs IDP_PROXY_HOPS = 1 and the proxy in IDP_PROXY_ADDRESSES")
+
+    def _refuse_unsafe_mail(self) -> None:
+        if self.mail_folder is not None and (self.mail_server is not None or not self.is_sandbox):
+            raise ValueError("mail_folder: is for the sandbox, and takes the place of IDP_MAIL_SERVER")
+        if self.mail_server is None and self.mail_folder is None:
+            return
+        if not _MAIL_FROM.fullmatch(self.mail_from):
+            raise ValueError("mail_from: needs `Name <address>` or an address, in one line, the address in ASCII")
+        if self.mail_server is None:
+            return
+        try:
+            parts = urlsplit(self.mail_server)
+            is_server = parts.scheme in ("smtp", "smtps") and parts.hostname and parts.port != 0
+        except ValueError:
+            is_server = False
+        if not is_server or self.mail_server != f"{parts.scheme}://{parts.netloc}" or "@" in parts.netloc:
+            raise ValueError("mail_server: needs smtp://HOST or smtps://HOST, with a port or without, and no more")
+
+    @property
+    def is_mail_plain(self) -> bool:
+        """Tell whether the mail server is a developer's on this machine, which is spoken to without encryption."""
+        parts = urlsplit(self.mail_server or "")
+        return self.is_sandbox and parts.scheme == "smtp" and parts.hostname in _LOOPBACK
 
     @property
     def is_sandbox(self) -> bool:

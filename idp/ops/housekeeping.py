@@ -18,13 +18,16 @@ from idp.citizens import models as citizens
 from idp.core import clock, limits
 from idp.core.database import Model, db
 from idp.keys import models as keys
+from idp.notify import models as notify
 from idp.oidc import models as oidc
 from idp.oidc.decoupled import models as decoupled
 from idp.sso import agreements, devices
 from idp.sso import models as sso
 
 # Every module with tables; importing this one gives the metadata all of them.
-ROOMS: tuple[ModuleType, ...] = (limits, keys, audit, agencies, citizens, sso, agreements, devices, oidc, decoupled)
+ROOMS: tuple[ModuleType, ...] = (
+    limits, keys, audit, notify, agencies, citizens, sso, agreements, devices, oidc, decoupled,
+)  # fmt: skip
 BITE = 1_000
 
 

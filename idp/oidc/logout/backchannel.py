@@ -4,8 +4,8 @@
                             ^                                                         400      refused
                             +---- a growing pause, while the client rests or fails ---- else
 
-The request that signs somebody out tries at once and waits a moment; what is left is for whoever runs the deliveries:
-a thread in each worker of `idp serve`, or `idp deliveries run`.
+The request that signs somebody out tries at once and waits a moment; what is left is for whoever runs the deliveries
+(core.runner).
 """
 
 import logging
@@ -52,7 +52,6 @@ MOST_FOR_ONE_CLIENT = 2
 """So that a client that hangs leaves room for the others."""
 WAIT_SECONDS = 2.0
 """How long a sign-out waits for its clients' answers."""
-_IDLE_SECONDS = 2.0
 _PUT_BACK_SECONDS = 5
 _TAKING = {"lease": LEASE_SECONDS, "patience": PATIENCE}
 _CONFIRMED = (200, 204)
@@ -125,6 +124,8 @@ class BackChannel:
     Threads are started by the first delivery, never before: a worker is the child of a fork.
     """
 
+    name = "logout"
+
     def __init__(self, provider: Services) -> None:
         self._provider = provider
         self._lock = threading.Lock()
@@ -184,17 +185,6 @@ class BackChannel:
             self._start(taken)
             started += 1
         return started
-
-    def run(self, stop: threading.Event) -> None:
-        """Deliver whatever becomes due until `stop` is set; a database that is away is waited for."""
-        while not stop.is_set():
-            try:
-                self.run_due(stop)
-            except DatabaseUnavailable:
-                log.warning("logout deliveries wait for the database")
-            except Exception:
-                log.exception("defect in logout deliveries")
-            stop.wait(_IDLE_SECONDS)
 
     def close(self) -> None:
         """Wait for the deliveries under way, a few seconds at most; nothing new may be started."""

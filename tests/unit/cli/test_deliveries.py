@@ -16,6 +16,8 @@ import sqlalchemy as sa
 from idp.core import clock
 from idp.core.database import db
 from idp.core.ids import new_id
+from idp.notify import notices
+from idp.notify.notices import Notice
 from idp.sso.models import LogoutBreaker, LogoutDelivery
 from idp.sso.outbox import KEPT
 from tests.listener import Listener, listening, register
@@ -83,12 +85,17 @@ def test_what_is_due_is_delivered_and_listed_when_asked(provider: Provider) -> N
         for portal in (first, second):
             owe(provider, portal)
         owe(provider, second, state="given up", due_at=None, outcome="timeout", created_at=clock.now() - timedelta(1))
-        assert output_of(start(provider, "deliveries", "run", "--once")) == "2 started\n"
+        with provider.app.app_context():
+            notices.owe(new_id(), Notice.CODES_DISABLED, keyring=provider.services.keyring)
+            db.session.commit()
+        ran = output_of(start(provider, "deliveries", "run", "--once"))
+        assert ran == "logout: 2 started\nnotices: 1 started\n"
         provider.run(sa.update(LogoutBreaker).values(open_until=clock.now() + timedelta(minutes=1)))
         lines = [line.split("\t") for line in output_of(start(provider, "deliveries", "list")).splitlines()]
     assert lines[0] == [first.client_id, "0 pending", "1 confirmed", "0 refused", "0 given up", "status 200", "-"]
     assert lines[1][:6] == [second.client_id, "1 pending", "0 confirmed", "0 refused", "1 given up", "status 500"]
     assert lines[1][6].startswith("rests until 2")
+    assert lines[2] == ["notice codes-disabled", "0 pending", "0 sent", "1 not sent", "0 given up", "no address"]
     only = output_of(start(provider, "deliveries", "list", "--client", first.client_id)).splitlines()
     assert [line.split("\t")[0] for line in only] == [first.client_id]
     unknown = start(provider, "deliveries", "list", "--client", "nobody")
