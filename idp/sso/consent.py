@@ -3,7 +3,11 @@
 import math
 from dataclasses import dataclass
 from datetime import timedelta
+from uuid import UUID
 
+import sqlalchemy as sa
+
+from idp.agencies import models as agencies
 from idp.agencies.clients import Client
 from idp.agencies.metadata import Basis
 from idp.audit.events import Event
@@ -13,8 +17,11 @@ from idp.citizens.claims import Profile
 from idp.citizens.models import insert
 from idp.core import clock
 from idp.core.database import db
-from idp.core.i18n import translate
+from idp.core.i18n import LANGUAGES, translate
+from idp.core.keyring import Keyring
 from idp.core.scopes import CLAIMS_BY_SCOPE, OFFLINE_ACCESS, PERSON_CLAIMS
+from idp.notify import notices
+from idp.notify.notices import Notice
 from idp.sso import agreements
 from idp.sso.agreements import Act
 from idp.sso.interaction import Visit, mark_agreed
@@ -100,10 +107,11 @@ def _scope(name: str, request: AuthorizationRequest, client: Client) -> str:
     return min(asked, key=lambda scope: len(CLAIMS_BY_SCOPE[scope]))
 
 
-def agree(visited: Visit, client: Client, standing: Standing, *, language: str) -> None:
+def agree(visited: Visit, client: Client, standing: Standing, *, language: str, keyring: Keyring) -> None:
     """Record that the citizen agreed to, or was told of, everything the request asks, in `language`; commit.
 
-    What was agreed before on the same basis stays agreed. Events: consent given, or notice shown.
+    What was agreed before on the same basis stays agreed. Events: consent given, or notice shown. The citizen is owed
+    a notice when they never came to this agency before.
     """
     asked = visited.request.disclosed
     is_consent = client.basis is Basis.CONSENT
@@ -120,11 +128,16 @@ def agree(visited: Visit, client: Client, standing: Standing, *, language: str) 
         asked |= standing.agreed
     now = clock.now()
     values = {"basis": client.basis.value, "claims": " ".join(sorted(asked)), "updated_at": now}
-    db.session.execute(
+    first = db.session.execute(
         insert(Consent)
         .values(citizen_id=standing.citizen_id, client_id=client.id, created_at=now, **values)
         .on_conflict_do_update(index_elements=["citizen_id", "client_id"], set_=values)
-    )
+        .returning(Consent.created_at)
+    ).scalar_one()
+    # Of two clicks one made the row, and only its time is in there.
+    if first == now and _is_first_of_agency(client, standing.citizen_id):
+        names = {language: client.name(language) for language in LANGUAGES}
+        notices.owe(standing.citizen_id, Notice.NEW_AGENCY, keyring=keyring, agency=names)
     mark_agreed(visited, standing.session_id)
     record(
         db.session,
@@ -135,3 +148,15 @@ def agree(visited: Visit, client: Client, standing: Standing, *, language: str) 
         detail={"claims": len(visited.request.disclosed)},
     )
     db.session.commit()
+
+
+def _is_first_of_agency(client: Client, citizen_id: UUID) -> bool:
+    """Tell whether no other client of the same agency has a consent or notice of this citizen on record."""
+    asked = sa.select(agencies.Client.agency_id).where(agencies.Client.id == client.id).scalar_subquery()
+    before = (
+        sa.select(Consent.client_id)
+        .join(agencies.Client, agencies.Client.id == Consent.client_id)
+        .where(Consent.citizen_id == citizen_id, Consent.client_id != client.id)
+        .where(agencies.Client.agency_id == asked)
+    )
+    return db.session.scalar(before.limit(1)) is None

@@ -23,6 +23,8 @@ from idp.core import clock
 from idp.core.database import db
 from idp.core.keyring import Keyring
 from idp.core.settings import Settings
+from idp.notify import notices
+from idp.notify.notices import Notice
 
 _NOBODY = UUID(int=0)
 _BUSY_SECONDS = 5
@@ -81,11 +83,11 @@ def verify(number_text: str, password: str, *, address: str, settings: Settings,
             tried = "" if is_too_long else password
             is_right = queue.run(lambda: hashing.is_right(tried, attempt.stored, owner=owner, keyring=keyring))
             if not is_right or is_too_long or not attempt.is_usable or attempt.citizen_id is None:
-                return _refuse(attempt)
+                return _refuse(attempt, keyring=keyring)
             renewed = None
             if hashing.is_outdated(attempt.stored, keyring=keyring):
                 renewed = queue.run(lambda: hashing.make(password, owner=owner, keyring=keyring))
-            return _accept(attempt, attempt.citizen_id, renewed)
+            return _accept(attempt, attempt.citizen_id, renewed, keyring=keyring)
     except hashing.Busy:
         return PasswordResult(Outcome.BUSY, retry_after=_BUSY_SECONDS)
 
@@ -153,7 +155,7 @@ def _account(number_text: str, *, settings: Settings, keyring: Keyring) -> tuple
     return (None, f"number:{number}") if found is None else (found.citizen_id, f"citizen:{found.citizen_id}")
 
 
-def _refuse(attempt: _Attempt) -> PasswordResult:
+def _refuse(attempt: _Attempt, *, keyring: Keyring) -> PasswordResult:
     now = clock.now()
     credential = PasswordCredential
     disabled = db.session.execute(
@@ -168,13 +170,14 @@ def _refuse(attempt: _Attempt) -> PasswordResult:
         execution_options={"synchronize_session": False},
     ).first()
     record(db.session, Event.PASSWORD_REFUSED, citizen_id=attempt.citizen_id, outcome="refused")
-    if disabled is not None:
+    if disabled is not None and attempt.citizen_id is not None:
         record(db.session, Event.CREDENTIAL_DISABLED, citizen_id=attempt.citizen_id, detail={"kind": "password"})
+        notices.owe(attempt.citizen_id, Notice.PASSWORD_DISABLED, keyring=keyring)
     db.session.commit()
     return PasswordResult(Outcome.REFUSED)
 
 
-def _accept(attempt: _Attempt, citizen_id: UUID, renewed: str | None) -> PasswordResult:
+def _accept(attempt: _Attempt, citizen_id: UUID, renewed: str | None, *, keyring: Keyring) -> PasswordResult:
     credential = PasswordCredential
     values: dict[str, object] = {"failures": 0} if renewed is None else {"failures": 0, "hash": renewed}
     # Rows are locked in the order of counting, pair before credential: the other way round would deadlock.
@@ -193,7 +196,7 @@ def _accept(attempt: _Attempt, citizen_id: UUID, renewed: str | None) -> Passwor
     ).first()
     if kept is None:
         db.session.rollback()
-        return _refuse(attempt)
+        return _refuse(attempt, keyring=keyring)
     throttle.withdraw(attempt.address)
     record(db.session, Event.PASSWORD_ACCEPTED, citizen_id=citizen_id)
     db.session.commit()

@@ -26,6 +26,8 @@ from idp.core import clock
 from idp.core.database import db
 from idp.core.ids import new_id
 from idp.core.keyring import Keyring, Place
+from idp.notify import notices
+from idp.notify.notices import Notice
 
 _DIGITS: Final = 6
 # One step to each side: clocks of telephones and of people who type slowly (RFC 6238, 5.2).
@@ -87,7 +89,7 @@ def verify(citizen_id: UUID, code: str, *, keyring: Keyring) -> TotpResult:
             return _accept(citizen_id, credential.id)
         db.session.rollback()
         is_spent = True
-    return _refuse(citizen_id, counted, now, is_spent=is_spent)
+    return _refuse(citizen_id, counted, now, is_spent=is_spent, keyring=keyring)
 
 
 def add(citizen_id: UUID, secret: str, *, label: str, keyring: Keyring, now: datetime) -> None:
@@ -194,7 +196,7 @@ def _accept(citizen_id: UUID, credential_id: UUID) -> TotpResult:
     return TotpResult(Outcome.ACCEPTED, credential_id=credential_id)
 
 
-def _refuse(citizen_id: UUID, counted: Sequence[Any], now: datetime, *, is_spent: bool) -> TotpResult:
+def _refuse(citizen_id: UUID, counted: Sequence[Any], now: datetime, *, is_spent: bool, keyring: Keyring) -> TotpResult:
     exhausted = [credential.id for credential in counted if credential.failures >= throttle.DISABLED_AT]
     credential = TotpCredential
     disabled = db.session.execute(
@@ -207,6 +209,8 @@ def _refuse(citizen_id: UUID, counted: Sequence[Any], now: datetime, *, is_spent
     record(db.session, Event.TOTP_REFUSED, citizen_id=citizen_id, outcome="refused")
     for _ in disabled:
         record(db.session, Event.CREDENTIAL_DISABLED, citizen_id=citizen_id, detail={"kind": "totp"})
+    if disabled:
+        notices.owe(citizen_id, Notice.CODES_DISABLED, keyring=keyring)
     db.session.commit()
     return TotpResult(Outcome.REFUSED, is_spent=is_spent)
 
