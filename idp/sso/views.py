@@ -564,7 +564,13 @@ def _consent_page(arrival: Arrival, template: str, **context: Any) -> Response:
 
 def _agree(arrival: Arrival) -> Response:
     assert arrival.standing is not None
-    consent.agree(arrival.visit, arrival.client, arrival.standing, language=web.current_language())
+    consent.agree(
+        arrival.visit,
+        arrival.client,
+        arrival.standing,
+        language=web.current_language(),
+        keyring=arrival.services.keyring,
+    )
     return see_other(arrival.path)
 
 
