@@ -6,13 +6,13 @@ How it travels is in `views`.
 """
 
 import threading
+import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Final
 
 from idp.citizens.birthdate import BirthDate, Precision
-from idp.citizens.names import name_fold
 from idp.citizens.numbers import Gender
 from idp.core.ids import new_handle
 from idp.sandbox.demo_people import DEMO_PEOPLE
@@ -182,9 +182,14 @@ def _birth(birth: BirthDate) -> dict[str, str]:
     return {"NgayThangNam": f"{birth.year:04d}{birth.month:02d}{birth.day or 0:02d}"}
 
 
+def _folded(name: str) -> str:
+    plain = unicodedata.normalize("NFD", name.replace("đ", "d").replace("Đ", "D"))
+    return "".join(sign for sign in plain if sign.isascii() and sign.isalpha()).upper()
+
+
 def _fits(question: Mapping[str, Any], person: Entry) -> bool:
     asked = question.get("NgayThangNamSinh")
-    if question.get("HoVaTen") != name_fold(person.full_name) or not isinstance(asked, dict):
+    if question.get("HoVaTen") != _folded(person.full_name) or not isinstance(asked, dict):
         return False
     digits = asked.get("NgayThangNam") or asked.get("Nam") or ""
     known = person.birth

@@ -206,7 +206,14 @@ def test_a_register_with_other_names_is_asked_by_a_mapping(stranger: Script, key
         "name_form": "plain",
         "date_form": "day_first",
         "question": {"number": "person.id", "full_name": "person.name", "birth": "person.born", "request_id": "id"},
-        "answer": {"people": "persons", "number": "id", "full_name": ["name"], "birth": ["born"]},
+        "answer": {
+            "people": "persons",
+            "number": "id",
+            "full_name": ["name"],
+            "birth": ["born"],
+            "error": "problem.code",
+            "errors": {"7": "not_found", "8": "bad_request", "": "none"},
+        },
     }
     mapping = tmp_path / "mapping.json"
     mapping.write_text(json.dumps(names), "utf-8")
@@ -222,6 +229,9 @@ def test_a_register_with_other_names_is_asked_by_a_mapping(stranger: Script, key
     }
     assert register.check(query(ALIVE), deadline=5).outcome is Outcome.NOT_FOUND
     assert len(stranger.bodies) == 1
+    for code, outcome in ((7, Outcome.NOT_FOUND), ("8", Outcome.BAD_REQUEST)):
+        stranger.body = json.dumps({"problem": {"code": code}}).encode()
+        assert register.check(asked, deadline=5).outcome is outcome
 
 
 # --- What a stranger may send -------------------------------------------------------------------------------------
