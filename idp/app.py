@@ -10,6 +10,7 @@ from jinja2 import ChoiceLoader, FileSystemLoader, PackageLoader, PrefixLoader
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from idp.account import views as account_views
+from idp.account.agencies import views as agencies_views
 from idp.account.history import views as history_views
 from idp.account.sessions import views as sessions_views
 from idp.agencies.clients import ClientDirectory
@@ -91,6 +92,7 @@ def create_app(chosen: Settings | None = None) -> Flask:
         account_views.blueprint,
         history_views.blueprint,
         sessions_views.blueprint,
+        agencies_views.blueprint,
         ops_views.blueprint,
     ):
         app.register_blueprint(blueprint)

@@ -147,6 +147,7 @@ def _links(found: overview.Overview) -> list[tuple[str, str, int]]:
     """Return the pages of the room: message id, address, and how many things wait there."""
     return [
         ("history", "/account/history", 0),
+        ("agencies", "/account/agencies", 0),
         ("sessions", "/account/sessions", 0),
         ("approvals", "/approvals", found.waiting),
     ]

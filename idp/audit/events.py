@@ -34,6 +34,7 @@ class Event(StrEnum):
     SESSION_ENDED = "sso:session:ended"
     CONSENT_GIVEN = "sso:consent:given"
     CONSENT_REFUSED = "sso:consent:refused"
+    CONSENT_WITHDRAWN = "sso:consent:withdrawn"
     NOTICE_SHOWN = "sso:notice:shown"
     SIGN_IN_ABANDONED = "sso:interaction:abandoned"
     DEVICE_CONFIRMED = "sso:device:confirmed"

@@ -185,6 +185,16 @@ def contexts(name: str) -> dict[str, dict[str, Any]]:
             ],
             "has_others": True, "ended": [(name, "22/11/2026 16:20")], "action": "/account/sessions", "csrf": "c" * 43,
         },
+        "account/agencies.html": {
+            "by_consent": [(name, name, "/account/agencies/a")], "by_law": [(name, name, "/account/agencies/b")],
+            "withdrawn": [(name, "22/11/2026 16:20")], "action": "/account/agencies", "csrf": "c" * 43,
+        },
+        "account/agency.html": {
+            "name": name, "agency": name, "is_consent": True, "since": "22/11/2026", "legal_basis": name,
+            "items": [("name", name, name, "22/11/2026"), ("email", name, "", "")],
+            "lasting": [("22/11/2026 16:20", "22/11/2026 16:20", "22/11/2026 16:20")],
+            "policy_url": name, "tos_url": name, "logo_url": name, "action": "/account/agencies/a", "csrf": "c" * 43,
+        },
         "account/number.html": {"person": person, "action": "/account/number", "csrf": "c" * 43},
         "errors/error.html": {
             "title": name, "message": name, "advice": name, "code": "PR-001", "reference": name, "back": back,
@@ -304,6 +314,8 @@ def test_every_form_posts_with_its_csrf_value(template: str) -> None:
         ("account/home.html", ["space-number-show", "space-approvals", "space-signout"]),
         ("account/history.html", ["history-range-other", "history-filter", "history-older", "history-newest"]),
         ("account/sessions.html", ["session-form-2", "sessions-end-others", "sessions-end-everywhere"]),
+        ("account/agencies.html", ["agency-consent-1", "agency-law-1", "agencies-withdrawn"]),
+        ("account/agency.html", ["agency-withdraw-name", "agency-lasting", "agency-withdraw-all"]),
         ("account/number.html", ["space-number", "space-back"]),
         ("errors/error.html", ["error-code", "error-reference", "error-back"]),
     ],
