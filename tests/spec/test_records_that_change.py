@@ -8,6 +8,7 @@ from idp.agencies import apply, document
 from idp.citizens.models import CitizenState
 from tests.browser import Browser
 from tests.provider import Person, Portal, Provider, json_of
+from tests.registering import plain, post
 
 LASTING: dict[str, Any] = {
     "scope": "openid name gender offline_access",
@@ -87,6 +88,19 @@ def test_a_citizen_who_was_disabled_for_a_time_loses_no_grant(
     assert portal.refresh(tokens["refresh_token"]).status_code == 400
     person.set(state=CitizenState.ACTIVE)
     assert portal.refresh(tokens["refresh_token"]).status_code == 200
+
+
+@pytest.mark.parametrize("identifier", ["https://api.bank.gov.example/", "urn:gov:bank", "https://localhost:1/x"])
+def test_nobody_registers_the_name_of_a_foreign_api(provider: Provider, identifier: str) -> None:
+    """Tokens for it would be told to them (RFC 8707, 2; RFC 7662, 2.2)."""
+    refused = post(provider, plain(resource_identifiers=[identifier]))
+    assert (refused.status_code, refused.get_json()["error"]) == (400, "invalid_client_metadata")
+
+
+def test_a_client_registers_the_name_of_an_api_of_its_own(provider: Provider) -> None:
+    members = plain()
+    own = members["redirect_uris"][0].replace("/cb", "/api")
+    assert post(provider, {**members, "resource_identifiers": [own]}).status_code == 201
 
 
 @pytest.mark.holds("RFC9126-2.3-2")

@@ -1,9 +1,10 @@
 """The acts behind `/register` and `/register/CLIENT_ID`: from bytes to the client information response."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
+from urllib.parse import urlsplit
 
 from idp.agencies import invitations, outside, registration
 from idp.agencies.document import ClientDocument, read
@@ -81,7 +82,13 @@ def change(
     if not is_sandbox and plain.asks_for_exceptions(members, agreed):
         raise RegistrationRefused(errors.METADATA_REFUSED, "exceptions: are agreed with the operator, not here")
     agency = {"slug": registered.agency_slug}
-    document = _read(members, agency=agency, granted=registered.scopes, is_sandbox=is_sandbox)
+    document = _read(
+        members,
+        agency=agency,
+        granted=registered.scopes,
+        owned=registered.metadata.resource_identifiers,
+        is_sandbox=is_sandbox,
+    )
     document = replace(document, client_id=client_id)
     try:
         logo = outside.look(document, provider.outbound)
@@ -166,7 +173,12 @@ def _check_own_words(members: Mapping[str, Any], registered: Registered) -> None
 
 
 def _read(
-    members: Mapping[str, Any], *, agency: Mapping[str, Any] | None, granted: frozenset[str], is_sandbox: bool
+    members: Mapping[str, Any],
+    *,
+    agency: Mapping[str, Any] | None,
+    granted: frozenset[str],
+    owned: Collection[str] = (),
+    is_sandbox: bool,
 ) -> ClientDocument:
     written = plain.document_of(members, agency=agency, granted=granted, is_sandbox=is_sandbox)
     try:
@@ -175,6 +187,12 @@ def _read(
         raise _refusal(refused) from None
     if not granted.issuperset(document.metadata.scopes):
         raise RegistrationRefused(errors.METADATA_REFUSED, "scope: has a scope that this agency may not ask for")
+    # Whoever answers to the name of an API is told whose the tokens for it are; names elsewhere take an agreement.
+    hosts = {urlsplit(uri).hostname for uri in document.metadata.redirect_uris}
+    for identifier in set(document.metadata.resource_identifiers).difference(owned):
+        if urlsplit(identifier).hostname not in hosts:
+            problem = "resource_identifiers: must be at a host of the redirect URIs; agree others with the operator"
+            raise RegistrationRefused(errors.METADATA_REFUSED, problem)
     return document
 
 
