@@ -12,6 +12,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from idp.account import views as account_views
 from idp.account.agencies import views as agencies_views
 from idp.account.history import views as history_views
+from idp.account.language import views as language_views
 from idp.account.sessions import views as sessions_views
 from idp.agencies.clients import ClientDirectory
 from idp.agencies.remote_keys import ClientKeys
@@ -93,6 +94,7 @@ def create_app(chosen: Settings | None = None) -> Flask:
         history_views.blueprint,
         sessions_views.blueprint,
         agencies_views.blueprint,
+        language_views.blueprint,
         ops_views.blueprint,
     ):
         app.register_blueprint(blueprint)

@@ -68,6 +68,8 @@ def own_page(view: Callable[..., Response]) -> Callable[..., Response]:
         if standing is None:
             return _sign_in_page(is_again=False) if request.method == "GET" else see_other(request.path)
         here = Here(provider, standing)
+        if standing.locale is not None:
+            web.prefer_languages((standing.locale,))
         if _is_for_the_fresh(request.path) and not _is_fresh(here):
             return _sign_in_page(is_again=True) if request.method == "GET" else see_other(request.path)
         if request.method == "POST" and not _is_own_form(here):
@@ -150,6 +152,7 @@ def _links(found: overview.Overview) -> list[tuple[str, str, int]]:
         ("agencies", "/account/agencies", 0),
         ("sessions", "/account/sessions", 0),
         ("approvals", "/approvals", found.waiting),
+        ("language", "/account/language", 0),
     ]
 
 

@@ -146,7 +146,7 @@ STANDING = Query(
     """
     SELECT s.id AS session_id, s.citizen_id, s.authenticated_at, s.level, s.amr, s.opened_at,
            s.idle_expires_at, s.expires_at, {now} AS now,
-           z.state, z.proofing, z.registry_status, z.registry_checked_at, z.registry_asked_at,
+           z.state, z.locale, z.proofing, z.registry_status, z.registry_checked_at, z.registry_asked_at,
            c.claims AS agreed_claims, c.basis AS agreed_basis, p.sub
     FROM sso_session s
     JOIN citizen z ON z.id = s.citizen_id

@@ -29,6 +29,7 @@ class Standing:
     expires_at: datetime
     now: datetime
     is_active: bool
+    locale: str | None
     proofing: str
     registry_status: str
     registry_checked_at: datetime | None
@@ -99,6 +100,7 @@ def _standing(row: Mapping[str, Any]) -> Standing:
         expires_at=as_instant(row["expires_at"]),
         now=as_instant(row["now"]),
         is_active=row["state"] == "active",
+        locale=row["locale"],
         proofing=row["proofing"],
         registry_status=row["registry_status"],
         registry_checked_at=as_instant(checked) if checked else None,

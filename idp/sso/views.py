@@ -153,6 +153,8 @@ def arrive(handle: str) -> Arrival:
         renewed = session.take_over(secret, visit.session_id, keyring=provider.keyring)
         if renewed is not None:
             standing = read_standing(provider.hot_path, renewed.secret, client)
+    if standing is not None and standing.locale is not None:
+        web.prefer_languages((*visit.request.ui_locales, standing.locale))
     progress = visit.progress(standing)
     decision = dispatch.decide(
         Situation(visit.request, client, standing, progress), settings=settings, means_of=means_of

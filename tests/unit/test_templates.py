@@ -195,6 +195,10 @@ def contexts(name: str) -> dict[str, dict[str, Any]]:
             "lasting": [("22/11/2026 16:20", "22/11/2026 16:20", "22/11/2026 16:20")],
             "policy_url": name, "tos_url": name, "logo_url": name, "action": "/account/agencies/a", "csrf": "c" * 43,
         },
+        "account/language.html": {
+            "choices": [("vi", "Tiếng Việt", True), ("en", "English", False)], "action": "/account/language",
+            "csrf": "c" * 43,
+        },
         "account/number.html": {"person": person, "action": "/account/number", "csrf": "c" * 43},
         "errors/error.html": {
             "title": name, "message": name, "advice": name, "code": "PR-001", "reference": name, "back": back,
@@ -259,7 +263,7 @@ def test_hostile_names_are_text_when_a_page_shows_them(template: str, language: 
     assert [script for script in page.all("script") if script not in SCRIPTS.get(template, [])] == []
     assert [attributes for _, attributes in page.elements if any(key.startswith("on") for key in attributes)] == []
     # What was typed stands in the field again.
-    if template not in ("home.html", "decoupled/device.html", "account/sign_in.html"):
+    if template not in ("home.html", "decoupled/device.html", "account/sign_in.html", "account/language.html"):
         assert HOSTILE in page.text
 
 
@@ -316,6 +320,7 @@ def test_every_form_posts_with_its_csrf_value(template: str) -> None:
         ("account/sessions.html", ["session-form-2", "sessions-end-others", "sessions-end-everywhere"]),
         ("account/agencies.html", ["agency-consent-1", "agency-law-1", "agencies-withdrawn"]),
         ("account/agency.html", ["agency-withdraw-name", "agency-lasting", "agency-withdraw-all"]),
+        ("account/language.html", ["language-form-en", "language-en"]),
         ("account/number.html", ["space-number", "space-back"]),
         ("errors/error.html", ["error-code", "error-reference", "error-back"]),
     ],
