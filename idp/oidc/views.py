@@ -95,12 +95,13 @@ def caller() -> Caller:
         log.warning("the proxy passed something that is no certificate", extra={"endpoint": request.endpoint})
         certificate = None
     origin = settings.mtls_origin if settings.mtls_origin and web.is_for_certificates(settings) else settings.issuer
-    # From the environment: Werkzeug would walk over all headers. Several of one name come joined by a comma.
-    proof_header = request.environ.get("HTTP_DPOP")
+    # Werkzeug would walk over all headers of the request. Several of one name come joined by a comma.
+    environ = request.environ
+    proof_header = environ.get("HTTP_DPOP")
     return Caller(
         method=request.method,
         address=origin + request.path,
-        authorization=request.headers.get("Authorization"),
+        authorization=environ.get("HTTP_AUTHORIZATION"),
         proofs=() if proof_header is None else (proof_header,),
         certificate=certificate,
         is_certificate_verified=certificate is not None and passed is not None and passed.is_verified,
