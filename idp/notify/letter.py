@@ -45,19 +45,15 @@ def compose(kind: Notice, facts: Mapping[str, Fact], *, at: datetime, language: 
     if isinstance(names := facts.get("agency"), Mapping):
         agency = _line(names.get(language) or names[DEFAULT_LANGUAGE])
         details.append(translate(language, "notice.where", agency=agency))
-    if "browser" in facts:
-        details.append(translate(language, "notice.device", device=_device(facts, language)))
+    if isinstance(device := facts.get("device"), str):
+        known = device or translate(language, "notice.device-unknown")
+        details.append(translate(language, "notice.device", device=_line(known)))
     after = [translate(language, f"notice.{kind}.advice"), translate(language, "notice.no-link", service=service)]
     text = "\n\n".join([what, "\n".join(details), *after]) + "\n"
     items = "\n".join(f"<li>{escape(detail)}</li>" for detail in details)
     body = "\n".join([f"<p>{escape(what)}</p>", f"<ul>\n{items}\n</ul>", *(f"<p>{escape(part)}</p>" for part in after)])
     html = _SHELL.format(language=language, subject=escape(subject), body=body)
     return Letter(language, subject, text, html)
-
-
-def _device(facts: Mapping[str, Fact], language: str) -> str:
-    words = [_line(str(facts[part])) for part in ("browser", "system") if facts.get(part)]
-    return ", ".join(words) if words else translate(language, "notice.device-unknown")
 
 
 def _line(text: str) -> str:

@@ -22,7 +22,7 @@ KEPT = timedelta(days=30)
 class Notice(StrEnum):
     """Every kind of notice. Its words are `notice.<kind>.subject`, `.what` and `.advice` in the catalogues.
 
-    NEW_DEVICE has the facts `agency`, `browser` and `system`, NEW_AGENCY has `agency`; the others have none. An agency
+    NEW_DEVICE has the facts `agency` and `device`, NEW_AGENCY has `agency`; the others have none. An agency
     is its name by language, because the language is chosen when the notice is sent.
     """
 

@@ -30,7 +30,7 @@ from idp.core.errors import Failure
 from idp.core.keyring import Keyring, Purpose
 from idp.core.levels import Method
 from idp.core.web import Back, render, see_other
-from idp.sso import consent, devices, dispatch, interaction, session
+from idp.sso import consent, devices, dispatch, interaction, known_device, session
 from idp.sso.forms import FieldError, LoginForm, code_problems, field_error
 from idp.sso.interaction import Visit
 from idp.sso.own_pages import own_client
@@ -317,22 +317,33 @@ def passkey_error(refused: PasskeyRefused) -> FieldError:
 
 
 def _signed_in(arrival: Arrival, citizen_id: UUID, methods: AbstractSet[Method]) -> Response:
-    settings = arrival.services.settings
+    settings, keyring = arrival.services.settings, arrival.services.keyring
+    # Read again, and held: another click on this page may have signed in while the password was being hashed.
+    joined = interaction.lock(arrival.visit.id)
+    origin = devices.origin(request.headers.get("User-Agent", ""), web.remote_address())
     opened = session.open_session(
         citizen_id,
         methods,
         flow_secret=arrival.visit.flow_secret,
         previous=arrival.standing.session_id if arrival.standing else None,
-        # Read again, and held: another click on this page may have signed in while the password was being hashed.
-        joined=interaction.lock(arrival.visit.id),
-        origin=devices.origin(request.headers.get("User-Agent", ""), web.remote_address()),
+        joined=joined,
+        origin=origin,
         settings=settings,
-        keyring=arrival.services.keyring,
+        keyring=keyring,
+    )
+    known = known_device.meet(
+        request.cookies.get(web.cookie_name(known_device.COOKIE, settings), ""),
+        citizen_id,
+        arrival.client,
+        device=origin.device,
+        is_repeated=opened.session_id == joined,
+        keyring=keyring,
     )
     interaction.mark_authenticated(arrival.visit.id, opened.session_id, with_bound_key=Method.HARDWARE_KEY in methods)
     db.session.commit()
     response = see_other(arrival.path)
     web.set_cookie(response, SESSION_COOKIE, opened.secret, settings)
+    web.set_cookie(response, known_device.COOKIE, known, settings, max_age=known_device.COOKIE_SECONDS)
     return response
 
 

@@ -11,7 +11,7 @@ from idp.notify.letter import Letter, compose
 from idp.notify.notices import Notice
 
 AT = datetime(2026, 11, 22, 18, 5, tzinfo=UTC)
-FACTS = {"agency": {"vi": "Cục Thuế", "en": "Tax Office"}, "browser": "Cốc Cốc", "system": "Windows"}
+FACTS = {"agency": {"vi": "Cục Thuế", "en": "Tax Office"}, "device": "Cốc Cốc, Windows"}
 
 
 def made(kind: Notice, language: str = "en", **facts: object) -> Letter:
@@ -52,8 +52,7 @@ def test_place_and_device_are_named_in_the_language_of_the_letter() -> None:
     # An agency without a French name is named in Vietnamese.
     assert "Service : Cục Thuế" in made(Notice.NEW_DEVICE, "fr").text
     assert "Device: Cốc Cốc, Windows" in made(Notice.NEW_DEVICE).text
-    assert "Device: Windows" in made(Notice.NEW_DEVICE, browser="").text
-    assert "Device: not known" in made(Notice.NEW_DEVICE, browser="", system="").text
+    assert "Device: not known" in made(Notice.NEW_DEVICE, device="").text
 
 
 def test_an_agencys_name_stays_a_name_whatever_it_holds() -> None:
