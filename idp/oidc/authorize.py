@@ -24,6 +24,7 @@ from idp.oidc.statements import (
     ISSUE_CODE_AND_TOUCH,
     ISSUE_PUSHED_CODE,
     ISSUE_PUSHED_CODE_AFTER_PAGES,
+    SPEND_PUSHED,
     WITHDRAW_CODE,
 )
 from idp.sso import dispatch, interaction, session
@@ -277,6 +278,8 @@ def _with_code(request: AuthorizationRequest, client: Client, code: str, provide
 def _with_error(
     request: AuthorizationRequest, client: Client, entry: Entry, provider: Services, reference: str
 ) -> PortalAnswer:
+    if request.pushed:
+        provider.hot_path.apply(SPEND_PUSHED, {"digest": bytes.fromhex(request.pushed)})
     return with_error(
         request.redirect_uri,
         entry,

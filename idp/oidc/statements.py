@@ -333,4 +333,7 @@ SPEND_PROOF = Change(
 
 # Nearly always there: the first token a resource server reads writes it.
 READ_SUBJECT = Query("SELECT sub FROM pairwise_subject WHERE citizen_id = :citizen_id AND sector = :sector")
+# An error was the answer: whoever has the name of the request must not get another one (RFC 9126, 7.3).
+SPEND_PUSHED = Change(first="UPDATE pushed_request SET used_at = {now} WHERE digest = :digest AND used_at IS NULL")
+
 READ_PROFILE = Query("SELECT profile FROM citizen WHERE id = :citizen_id AND state = 'active'")

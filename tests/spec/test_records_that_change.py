@@ -7,6 +7,7 @@ import pytest
 from idp.agencies import apply, document
 from idp.citizens.models import CitizenState
 from tests.browser import Browser
+from tests.keyed import keyed
 from tests.provider import Person, Portal, Provider, json_of
 from tests.registering import plain, post
 
@@ -101,6 +102,32 @@ def test_a_client_registers_the_name_of_an_api_of_its_own(provider: Provider) ->
     members = plain()
     own = members["redirect_uris"][0].replace("/cb", "/api")
     assert post(provider, {**members, "resource_identifiers": [own]}).status_code == 201
+
+
+@pytest.mark.holds("RFC9126-7.3-1", "RFC9126-4-1", "FAPI2SP-6.5-1")
+def test_a_pushed_request_that_the_citizen_declined_leads_nowhere(
+    provider: Provider, browser: Browser, person: Person
+) -> None:
+    portal = keyed(provider, profile="fapi2", scope="openid name")
+    address = portal.pushed(scope="openid name")
+    browser.get(address)
+    browser.submit("login-form", number=person.number, password=person.password)
+    assert "error=access_denied" in (browser.cancel().left_for or "")
+    again = browser.get(address)
+    assert again.left_for is None
+    assert again.status == 400
+
+
+@pytest.mark.holds("RFC9126-7.3-1")
+def test_a_pushed_request_that_led_to_an_error_leads_to_no_code(
+    provider: Provider, browser: Browser, person: Person
+) -> None:
+    """Keycloak CVE-2026-96446: one request_uri tried with prompt=none until a session is there."""
+    portal = keyed(provider, profile="fapi2")
+    address = portal.pushed(prompt="none")
+    assert "error=login_required" in (browser.get(address).left_for or "")
+    portal.arrive(browser, person)
+    assert browser.get(address).status == 400
 
 
 @pytest.mark.holds("RFC9126-2.3-2")
