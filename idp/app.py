@@ -13,6 +13,7 @@ from idp.account import views as account_views
 from idp.account.agencies import views as agencies_views
 from idp.account.history import views as history_views
 from idp.account.language import views as language_views
+from idp.account.passkeys import views as passkeys_views
 from idp.account.sessions import views as sessions_views
 from idp.agencies.clients import ClientDirectory
 from idp.agencies.remote_keys import ClientKeys
@@ -92,6 +93,7 @@ def create_app(chosen: Settings | None = None) -> Flask:
         sso_views.blueprint,
         account_views.blueprint,
         history_views.blueprint,
+        passkeys_views.blueprint,
         sessions_views.blueprint,
         agencies_views.blueprint,
         language_views.blueprint,

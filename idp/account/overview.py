@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from uuid import UUID
 
 from idp.citizens import assurance, claims
 from idp.citizens.credentials import means_of
@@ -43,13 +42,6 @@ def read(standing: Standing, *, keyring: Keyring) -> Overview:
     db.session.rollback()
     [number] = claims.display("identification_number", profile.number, language="vi")
     return Overview(profile.full_name, number.text, account_level, standing.level, standing.authenticated_at, waiting)
-
-
-def reachable_level(citizen_id: UUID) -> Level:
-    """Return the highest level the account of a citizen can reach with the means it has."""
-    level = _reachable(db.session.get_one(Citizen, citizen_id))
-    db.session.rollback()
-    return level
 
 
 def _reachable(citizen: Citizen) -> Level:

@@ -21,10 +21,12 @@ from flask import Blueprint, Response, request
 
 from idp.account import overview
 from idp.account.words import moment
+from idp.citizens import assurance
+from idp.citizens.credentials import means_of
 from idp.core import errors, web
 from idp.core.errors import Failure
 from idp.core.keyring import Purpose
-from idp.core.levels import Level
+from idp.core.levels import Level, Method
 from idp.core.web import form_parameters, render, see_other
 from idp.sso import interaction
 from idp.sso.own_pages import own_client, own_request
@@ -36,8 +38,8 @@ blueprint = Blueprint("account", __name__)
 HOME = "/account"
 # The address comes back in a form: whatever it says, it leads to a page of this room.
 _OWN_PATH = re.compile(r"/account(?:/[a-z0-9-]{1,64}){0,3}")
-# Pages that hand out everything at once: whoever finds a browser left open must not get them.
-_FRESH_PAGES = ("/account/data",)
+# Pages that hand out everything at once, or change how to sign in: whoever finds a browser left open must not get them.
+_FRESH_PAGES = ("/account/data", "/account/passkeys")
 _FRESH = timedelta(minutes=10)
 
 
@@ -101,8 +103,10 @@ def _is_for_the_fresh(path: str) -> bool:
 def _is_fresh(here: Here) -> bool:
     """Tell whether the citizen has just signed in, with two factors where the account has them."""
     standing = here.standing
-    needed = min(Level.LOA2, overview.reachable_level(standing.citizen_id))
-    return standing.level >= needed and standing.now - standing.authenticated_at <= _FRESH
+    # By the factors, not the level: a second factor guards the account of somebody whom no officer has seen yet, too.
+    needed = min(Level.LOA2, assurance.level_of_means(means_of(standing.citizen_id)))
+    used = assurance.level_of_means(map(Method, standing.amr))
+    return used >= needed and standing.now - standing.authenticated_at <= _FRESH
 
 
 # --- the way in ---------------------------------------------------------------------------------------------------
@@ -151,6 +155,7 @@ def _links(found: overview.Overview) -> list[tuple[str, str, int]]:
         ("history", "/account/history", 0),
         ("agencies", "/account/agencies", 0),
         ("sessions", "/account/sessions", 0),
+        ("passkeys", "/account/passkeys", 0),
         ("approvals", "/approvals", found.waiting),
         ("language", "/account/language", 0),
     ]

@@ -163,6 +163,22 @@ def contexts(name: str) -> dict[str, dict[str, Any]]:
             "person": person, "signed_in_at": "22/11/2026 16:20", "links": [("approvals", "/approvals", 2)],
             "action": "/account", "csrf": "c" * 43,
         },
+        "account/passkeys.html": {
+            "rows": [
+                {"name": name, "kind": kind, "created": "22/11/2026", "last_used": None, "path": "/account/passkeys/1"}
+                for kind in ("bound", "synced", "copied")
+            ],
+            "done": "added", "is_offered": True, "action": "/account/passkeys", "csrf": "c" * 43,
+        },
+        "account/passkey_add.html": {
+            "passkey_options": name, "errors": [], "action": "/account/passkeys/add", "csrf": "c" * 43,
+        },
+        "account/passkey_name.html": {
+            "name": name, "errors": [], "action": "/account/passkeys/1/name", "csrf": "c" * 43,
+        },
+        "account/passkey_remove.html": {
+            "name": name, "errors": [], "action": "/account/passkeys/1/remove", "csrf": "c" * 43,
+        },
         "account/history.html": {
             "lines": [
                 {
@@ -213,6 +229,7 @@ SCRIPTS = {
     "oidc/form_post.html": [{"src": "/static/" + MANIFEST["form-post.js"]["file"]}],
     "sso/login.html": PASSKEY_SCRIPT,
     "sso/totp.html": PASSKEY_SCRIPT,
+    "account/passkey_add.html": PASSKEY_SCRIPT,
 }
 EVERY_PAGE = pytest.mark.parametrize("template", PAGES)
 EVERY_LANGUAGE = pytest.mark.parametrize("language", i18n.LANGUAGES)
@@ -263,7 +280,14 @@ def test_hostile_names_are_text_when_a_page_shows_them(template: str, language: 
     assert [script for script in page.all("script") if script not in SCRIPTS.get(template, [])] == []
     assert [attributes for _, attributes in page.elements if any(key.startswith("on") for key in attributes)] == []
     # What was typed stands in the field again.
-    if template not in ("home.html", "decoupled/device.html", "account/sign_in.html", "account/language.html"):
+    if template not in (
+        "home.html",
+        "decoupled/device.html",
+        "account/sign_in.html",
+        "account/language.html",
+        "account/passkey_add.html",
+        "account/passkey_name.html",
+    ):
         assert HOSTILE in page.text
 
 
@@ -315,6 +339,10 @@ def test_every_form_posts_with_its_csrf_value(template: str) -> None:
         ("decoupled/end.html", ["device-approved"]),
         ("decoupled/approvals.html", ["approval-form-1", "approval-open-1"]),
         ("account/sign_in.html", ["space-signin-form", "space-signin"]),
+        ("account/passkeys.html", ["passkeys-done", "passkey-1", "passkey-name-1", "passkey-remove-1", "passkeys-add"]),
+        ("account/passkey_add.html", ["passkey-form", "passkey-submit", "passkey-instead", "label"]),
+        ("account/passkey_name.html", ["passkey-name-form", "label", "passkey-name-submit"]),
+        ("account/passkey_remove.html", ["passkey-remove-form", "passkey-remove-submit"]),
         ("account/home.html", ["space-number-show", "space-approvals", "space-signout"]),
         ("account/history.html", ["history-range-other", "history-filter", "history-older", "history-newest"]),
         ("account/sessions.html", ["session-form-2", "sessions-end-others", "sessions-end-everywhere"]),
