@@ -142,7 +142,11 @@ def test_a_document_is_sent_as_json_with_the_token_when_there_is_one() -> None:
 
 
 def test_a_document_has_a_deadline_of_its_own_when_asked() -> None:
-    with serving(silent) as server:
+    def listening(sock: socket.socket) -> None:
+        while sock.recv(4096):
+            pass
+
+    with serving(listening) as server:
         began = time.monotonic()
         with pytest.raises(OutboundRefused) as refused:
             here().post_json(f"http://127.0.0.1:{server.port}/", {}, seconds=0.3)

@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Iterator
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ from idp.citizens.registry import (
     registry,
 )
 from idp.citizens.registry.breaker import PATIENCE
-from idp.citizens.registry.http import LONGEST_ANSWER, MOST_AT_ONCE
+from idp.citizens.registry.http import LONGEST_ANSWER, MOST_AT_ONCE, HttpRegistry
 from idp.citizens.registry.mapping import NATIONAL, read_field_names, read_record, read_reply, write_question
 from idp.citizens.registry.table import Answer
 from idp.core import keyring as keyrings
@@ -463,6 +464,22 @@ def test_production_refuses_a_token_that_others_can_read(keyring: Keyring, tmp_p
         asking("https://10.0.0.1/", keyring, tmp_path, **production)
     token.chmod(0o600)
     asking("https://10.0.0.1/", keyring, tmp_path, **production)
+
+
+def test_only_the_registers_own_host_may_stand_in_a_private_network(keyring: Keyring, tmp_path: Path) -> None:
+    (tmp_path / "secrets" / "registry.token").write_text("abc")
+    (tmp_path / "secrets" / "registry.token").chmod(0o600)
+    production = {"profile": "production", "issuer": "https://id.example", "registry_authentication": "bearer"}
+    register = asking("https://dan-cu.noibo/tra-cuu", keyring, tmp_path, **production)
+    assert isinstance(register, HttpRegistry)
+
+    def may_ask(address: str, host: str, *, is_plain: bool = False) -> bool:
+        return register._outbound._may_ask(ip_address(address), host, is_plain=is_plain)
+
+    assert may_ask("10.1.2.3", "dan-cu.noibo")
+    assert not may_ask("10.1.2.3", "dan-cu.noibo", is_plain=True)
+    assert not any(may_ask(address, "dan-cu.noibo") for address in ("127.0.0.1", "169.254.169.254"))
+    assert not may_ask("10.1.2.3", "rp.example")
 
 
 def changed(**question: Any) -> dict[str, Any]:
