@@ -11,6 +11,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from idp.account import views as account_views
 from idp.account.agencies import views as agencies_views
+from idp.account.data import views as data_views
 from idp.account.history import views as history_views
 from idp.account.language import views as language_views
 from idp.account.passkeys import views as passkeys_views
@@ -97,6 +98,7 @@ def create_app(chosen: Settings | None = None) -> Flask:
         sessions_views.blueprint,
         agencies_views.blueprint,
         language_views.blueprint,
+        data_views.blueprint,
         ops_views.blueprint,
     ):
         app.register_blueprint(blueprint)

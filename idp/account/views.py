@@ -158,6 +158,7 @@ def _links(found: overview.Overview) -> list[tuple[str, str, int]]:
         ("passkeys", "/account/passkeys", 0),
         ("approvals", "/approvals", found.waiting),
         ("language", "/account/language", 0),
+        ("data", "/account/data", 0),
     ]
 
 

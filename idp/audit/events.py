@@ -50,6 +50,7 @@ class Event(StrEnum):
     LOGOUT_CONFIRMED = "oidc:logout:confirmed"
     LOGOUT_REFUSED = "oidc:logout:refused"
     LOGOUT_GIVEN_UP = "oidc:logout:given-up"
+    DATA_HANDED_OUT = "account:data:handed-out"
     KEY_CREATED = "keys:key:created"
     KEY_ACTIVATED = "keys:key:activated"
     KEY_RETIRED = "keys:key:retired"

@@ -8,7 +8,7 @@ the language of a page, and turning failures into pages. Leaves routes to the ro
 import json
 import logging
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import ip_address, ip_network
@@ -235,6 +235,38 @@ def render(
     g.with_script = with_script
     g.frame_sources = frame_sources
     return flask.make_response(render_template(template, **context), status)
+
+
+def render_stream(template: str, **context: Any) -> Response:
+    """Return a page that is sent while it is made, for one that may be very long and has no forms."""
+    g.is_page = True
+    g.form_action = g.frame_sources = None
+    g.with_script = False
+    flask.current_app.update_template_context(context)
+    stream = flask.current_app.jinja_env.get_template(template).stream(context)
+    stream.enable_buffering(256)
+    return streamed(stream, "text/html")
+
+
+def streamed(chunks: Iterator[str], mimetype: str, headers: Mapping[str, str] | None = None) -> Response:
+    """Return an answer that is sent while `chunks` make it.
+
+    Each is made in an application context of its own: the server asks for them when the request is over, from whatever
+    thread it likes, and no transaction must wait for a slow line.
+    """
+    app = cast(Flask, flask.current_app._get_current_object())  # type: ignore[attr-defined]  # noqa: SLF001 (the proxy)
+    language = current_language()
+
+    def sent() -> Iterator[bytes]:
+        while True:
+            with app.app_context():
+                g.language = language
+                chunk = next(chunks, None)
+            if chunk is None:
+                return
+            yield chunk.encode()
+
+    return Response(sent(), mimetype=mimetype, headers=headers)
 
 
 def see_other(location: str) -> Response:

@@ -30,7 +30,7 @@ class OwedNotice(Model):
     __tablename__ = "notice"
 
     id: Mapped[UUID] = mapped_column(sa.Uuid, primary_key=True)
-    citizen_id: Mapped[UUID] = mapped_column(sa.Uuid)
+    citizen_id: Mapped[UUID] = mapped_column(sa.Uuid, index=True)
     kind: Mapped[str] = mapped_column(sa.String(32))
     facts: Mapped[str] = mapped_column(sa.Text, doc="Sealed JSON: what the words of this kind need")
     channel: Mapped[str | None] = mapped_column(sa.String(16), doc="How it went; None until then")

@@ -215,6 +215,10 @@ def contexts(name: str) -> dict[str, dict[str, Any]]:
             "choices": [("vi", "Tiếng Việt", True), ("en", "English", False)], "action": "/account/language",
             "csrf": "c" * 43,
         },
+        "account/data.html": {"action": "/account/data", "csrf": "c" * 43},
+        "account/everything.html": {
+            "sections": [("profile", [[(name, [name, name])]]), ("events", [])], "made_at": "22/11/2026 16:20",
+        },
         "account/number.html": {"person": person, "action": "/account/number", "csrf": "c" * 43},
         "errors/error.html": {
             "title": name, "message": name, "advice": name, "code": "PR-001", "reference": name, "back": back,
@@ -285,6 +289,7 @@ def test_hostile_names_are_text_when_a_page_shows_them(template: str, language: 
         "decoupled/device.html",
         "account/sign_in.html",
         "account/language.html",
+        "account/data.html",
         "account/passkey_add.html",
         "account/passkey_name.html",
     ):
@@ -349,6 +354,7 @@ def test_every_form_posts_with_its_csrf_value(template: str) -> None:
         ("account/agencies.html", ["agency-consent-1", "agency-law-1", "agencies-withdrawn"]),
         ("account/agency.html", ["agency-withdraw-name", "agency-lasting", "agency-withdraw-all"]),
         ("account/language.html", ["language-form-en", "language-en"]),
+        ("account/data.html", ["data-file", "data-page"]),
         ("account/number.html", ["space-number", "space-back"]),
         ("errors/error.html", ["error-code", "error-reference", "error-back"]),
     ],
