@@ -286,6 +286,52 @@ def test_every_page_for_another_device_is_for_everyone(
     assert len(eyes.seen) + len(beside.seen) == 17
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_page_of_the_own_space_is_for_everyone(
+    clinic: House, profile: Callable[..., BrowserContext], language: str
+) -> None:
+    house, person = clinic, clinic.somebody()
+    page = profile(bypass_csp=True, locale=LOCALES[language]).new_page()
+    eyes = Eyes(page, language)
+    page.goto(f"{house.issuer}/account?lang={language}")
+    eyes.look("space-sign-in")
+    citizen.sign_in_at_etax(page, house, person)
+    page.goto(citizen.request(house, "clinic", scope="openid name birthdate idnum gender email phone address"))
+    page.click("#consent-allow")
+    other = profile(locale=LOCALES[language]).new_page()
+    other.goto(f"{house.issuer}/account")
+    other.click("#space-signin")
+    citizen.log_in(other, person)
+    other.wait_for_selector("#space-history")
+    for name, path in (
+        ("space", "/account"),
+        ("space-number", "/account/number"),
+        ("space-history", "/account/history"),
+        ("space-sessions", "/account/sessions"),
+        ("space-agencies", "/account/agencies"),
+        ("space-agency-consent", "/account/agencies/clinic"),
+        ("space-language", "/account/language"),
+        ("space-data", "/account/data"),
+        ("space-everything", "/account/data/page"),
+    ):
+        page.goto(f"{house.issuer}{path}")
+        assert page.locator("#space-signin").count() == 0
+        for details in page.locator("details").all():
+            details.click()
+        eyes.look(name)
+    page.goto(f"{house.issuer}/account/agencies")
+    page.click("#agency-law-1")
+    eyes.look("space-agency-law")
+    page.goto(f"{house.issuer}/account/agencies/clinic")
+    page.click("#agency-withdraw-all")
+    eyes.look("space-agencies-withdrawn")
+    page.goto(f"{house.issuer}/account/sessions")
+    page.click("#sessions-end-others")
+    eyes.look("space-sessions-ended")
+    assert eyes.faults == []
+    assert len(eyes.seen) == 13
+
+
 def test_sign_in_page_weighs_at_most_30_kilobytes(house: House, profile: Callable[..., BrowserContext]) -> None:
     page = profile(java_script_enabled=False).new_page()
     weights: dict[str, int] = {}
