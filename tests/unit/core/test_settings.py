@@ -119,3 +119,39 @@ def test_the_reference_is_current_when_generated() -> None:
     page = Path(__file__).parents[3] / "docs" / "settings.md"
     assert page.read_text("utf-8") == reference(), "idp settings --markdown > docs/settings.md"
     assert all(f"`IDP_{name.upper()}`" in reference() for name in Settings.model_fields)
+
+
+@pytest.mark.parametrize(
+    ("given", "complaint"),
+    [
+        ({"MAIL_SERVER": "smtp://mail.example"}, "IDP_MAIL_FROM: needs"),
+        ({"MAIL_SERVER": "smtp://mail.example", "MAIL_FROM": "a@b.example\nBcc: c@d.example"}, "IDP_MAIL_FROM: needs"),
+        ({"MAIL_SERVER": "smtp://mail.example", "MAIL_FROM": "LienKet"}, "IDP_MAIL_FROM: needs"),
+        ({"MAIL_SERVER": "mail.example", "MAIL_FROM": "a@b.example"}, "IDP_MAIL_SERVER: needs"),
+        ({"MAIL_SERVER": "http://mail.example", "MAIL_FROM": "a@b.example"}, "IDP_MAIL_SERVER: needs"),
+        ({"MAIL_SERVER": "smtp://mail.example:x", "MAIL_FROM": "a@b.example"}, "IDP_MAIL_SERVER: needs"),
+        ({"MAIL_SERVER": "smtp://u:Geheim1@mail.example", "MAIL_FROM": "a@b.example"}, "IDP_MAIL_SERVER: needs"),
+        ({"MAIL_SERVER": "smtps://mail.example/x", "MAIL_FROM": "a@b.example"}, "IDP_MAIL_SERVER: needs"),
+        ({"MAIL_SERVER": "smtps://m.example", "MAIL_FOLDER": "m", "MAIL_FROM": "a@b.example"}, "IDP_MAIL_FOLDER: is"),
+        ({"MAIL_FOLDER": "m", "MAIL_FROM": "a@b.example", "PROFILE": "production"}, "IDP_MAIL_FOLDER: is"),
+    ],
+)
+def test_mail_that_could_not_go_or_would_leak_stops_the_start(given: dict[str, str], complaint: str) -> None:
+    [problem] = problems(IDP_ISSUER="https://id.example", **{f"IDP_{name}": value for name, value in given.items()})
+    assert complaint in problem
+    assert "Geheim1" not in problem
+
+
+@pytest.mark.parametrize(
+    ("server", "profile", "is_plain"),
+    [
+        ("smtp://127.0.0.1:1025", "sandbox", True),
+        ("smtp://127.0.0.1:1025", "production", False),
+        ("smtp://mail.example", "sandbox", False),
+        ("smtps://127.0.0.1", "sandbox", False),
+    ],
+)
+def test_mail_goes_unencrypted_to_a_developers_own_machine_alone(server: str, profile: str, *, is_plain: bool) -> None:
+    sender = "Cổng LienKet <khong-tra-loi@id.example>"
+    given = {"IDP_ISSUER": "https://id.example", "IDP_PROFILE": profile, "IDP_MAIL_FROM": sender}
+    assert load({**given, "IDP_MAIL_SERVER": server}).is_mail_plain is is_plain

@@ -18,6 +18,7 @@ from idp.core.database import db
 from idp.core.keyring import Purpose
 from idp.core.levels import Method
 from idp.core.settings import Settings
+from idp.notify.models import OwedNotice
 from tests.unit.citizens.conftest import Clock
 from tests.unit.citizens.place import NEW_NUMBER, NUMBER, OTHER_NUMBER, PASSWORD, Place, race
 
@@ -182,6 +183,8 @@ def test_hundred_failures_from_anywhere_disable_the_password(
     assert outcome(place, address=HOME) == "refused"
     disabled = db.session.scalars(sa.select(AuditEvent).where(AuditEvent.name == "citizens:credential:disabled")).all()
     assert [event.citizen_id for event in disabled] == [citizen_id]
+    owed = db.session.scalars(sa.select(OwedNotice)).all()
+    assert [(notice.citizen_id, notice.kind) for notice in owed] == [(citizen_id, "password-disabled")]
 
 
 def test_ninety_nine_failures_leave_the_password(
@@ -191,6 +194,7 @@ def test_ninety_nine_failures_leave_the_password(
         _fail(place, stopped_clock, times=3, address=f"203.0.113.{network}")
     assert outcome(place, address=HOME) == "accepted"
     assert means_of(citizen_id) == {Method.PASSWORD}
+    assert db.session.scalars(sa.select(OwedNotice)).all() == []
 
 
 def test_one_address_cannot_try_everybody(

@@ -14,6 +14,7 @@ from idp.citizens.models import TotpCredential
 from idp.core import clock
 from idp.core.database import db
 from idp.core.levels import Method
+from idp.notify.models import OwedNotice
 from tests.unit.citizens.conftest import Clock
 from tests.unit.citizens.place import PASSWORD, SECRET, Place, race
 
@@ -119,6 +120,8 @@ def test_hundred_failures_disable_the_authenticator(place: Place, citizen_id: UU
         stopped_clock.pass_(minutes=10)
     assert means_of(citizen_id) == {Method.PASSWORD}
     assert check(place, citizen_id, code_at()) is Outcome.REFUSED
+    owed = db.session.scalars(sa.select(OwedNotice)).all()
+    assert [(notice.citizen_id, notice.kind) for notice in owed] == [(citizen_id, "codes-disabled")]
 
 
 def test_success_forgets_failures(place: Place, citizen_id: UUID, stopped_clock: Clock) -> None:
