@@ -108,6 +108,8 @@ def _environment(port: int, directory: Path) -> dict[str, str]:
         "IDP_ISSUER": f"http://{HOST}:{port}",
         "IDP_DATABASE_URL": f"sqlite:///{(directory / 'lienket.sqlite3').resolve()}",
         "IDP_SECRETS_DIR": str((directory / "secrets").resolve()),
+        "IDP_MAIL_FOLDER": str((directory / "mail").resolve()),
+        "IDP_MAIL_FROM": "LienKet <no-reply@lienket.example>",
         "IDP_LOG_LEVEL": "WARNING",
     }
 
