@@ -1,15 +1,13 @@
 """How the pages write what a row holds."""
 
-from datetime import datetime, timedelta, timezone
-from typing import Final
+from datetime import datetime
 
-# Viet Nam has one time for everybody and no summer time, so no table of zones is needed.
-VIETNAM: Final = timezone(timedelta(hours=7), "Asia/Ho_Chi_Minh")
+from idp.core.clock import VIETNAM, on_the_wall
 
 
 def moment(instant: datetime) -> str:
     """Return an instant as a clock on the wall in Viet Nam showed it, to the minute."""
-    return instant.astimezone(VIETNAM).strftime("%d/%m/%Y %H:%M")
+    return on_the_wall(instant)
 
 
 def day(instant: datetime) -> str:
