@@ -85,11 +85,11 @@ def test_the_citizen_may_come_back_after_a_mistake(portal: KeyedPortal, browser:
 
 @pytest.mark.holds("F11", "FAPI2SP-5.3.2.2-4", "RFC9207-2-1")
 def test_turning_back_keeps_the_registered_query(provider: Provider, browser: Browser) -> None:
-    portal = keyed(provider, profile="fapi2", redirect_uris=["https://giao.example/cb?dummy=1&other=%20x"])
+    portal = keyed(provider, profile="fapi2", redirect_uris=["https://quay-lai.example/cb?dummy=1&other=%20x"])
     browser.get(portal.pushed())
     page = browser.cancel()
     assert page.left_for is not None
-    assert page.left_for.startswith("https://giao.example/cb?dummy=1&other=%20x&error=access_denied")
+    assert page.left_for.startswith("https://quay-lai.example/cb?dummy=1&other=%20x&error=access_denied")
     assert Answer(page.left_for)["iss"] == portal.issuer
 
 

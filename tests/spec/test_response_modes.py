@@ -18,7 +18,7 @@ def person(provider: Provider) -> Person:
 
 @pytest.fixture(scope="module")
 def portal(provider: Provider) -> Portal:
-    return provider.portal(redirect_uris=["https://thu.example/cb?kept=1"])
+    return provider.portal(redirect_uris=["https://phan-hoi.example/cb?kept=1"])
 
 
 def opened(portal: Portal, answer: Answer) -> dict[str, Any]:
@@ -51,7 +51,7 @@ def test_a_code_travels_in_a_form(portal: Portal, browser: Browser, person: Pers
     assert page.forms["portal-answer"].method == "post"
     assert portal.redeem(fields["code"]).status_code == 200
     policy = page.response.headers["Content-Security-Policy"]
-    assert "form-action 'self' https://thu.example;" in policy
+    assert "form-action 'self' https://phan-hoi.example;" in policy
     assert "script-src 'self';" in policy
     assert "unsafe" not in policy
     assert page.response.headers["Cache-Control"] == "no-store"
@@ -91,7 +91,7 @@ def test_values_are_escaped_and_nothing_else(portal: Portal, browser: Browser, p
 @pytest.mark.parametrize("mode", ["jwt", "query.jwt", "form_post.jwt"])
 def test_an_answer_is_signed_when_asked(portal: Portal, browser: Browser, person: Person, mode: str) -> None:
     answer = portal.arrive(browser, person, response_mode=mode)
-    assert answer.location.startswith("https://thu.example/cb?kept=1")
+    assert answer.location.startswith("https://phan-hoi.example/cb?kept=1")
     claims = opened(portal, answer)
     assert claims.keys() == {"iss", "aud", "exp", "code", "state"}
     assert claims["state"] == "state-of-the-portal"

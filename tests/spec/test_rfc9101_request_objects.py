@@ -3,6 +3,7 @@
 import base64
 import json
 import time
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
@@ -68,8 +69,20 @@ def test_claims_may_be_an_object_inside(portal: KeyedPortal, browser: Browser, p
     assert portal.claims(portal.tokens(answer))["name"] == person.full_name
 
 
-def times(**shifts: int) -> dict[str, int]:
-    return {name: int(time.time()) + shift for name, shift in shifts.items()}
+@dataclass(frozen=True)
+class Shift:
+    """A time so many seconds from when the test runs, which may be long after it was collected."""
+
+    seconds: int
+
+
+def times(**shifts: int) -> dict[str, Shift]:
+    return {name: Shift(seconds) for name, seconds in shifts.items()}
+
+
+def now(changes: dict[str, Any]) -> dict[str, Any]:
+    moment = int(time.time())
+    return {name: moment + it.seconds if isinstance(it, Shift) else it for name, it in changes.items()}
 
 
 REFUSED: list[dict[str, Any]] = [
@@ -95,7 +108,7 @@ REFUSED: list[dict[str, Any]] = [
 @pytest.mark.holds("F15", "RFC9101-6.2-1", "RFC9101-10.8-1", "RFC9101-4-1", "OIDCC-6.1-2", "RFC9101-4-2", "RFC9101-7-1")
 @pytest.mark.parametrize("changes", REFUSED)
 def test_a_wrong_request_object_is_refused(portal: KeyedPortal, browser: Browser, changes: dict[str, Any]) -> None:
-    changes = {name: portal.client_id if value == "THE CLIENT" else value for name, value in changes.items()}
+    changes = {name: portal.client_id if value == "THE CLIENT" else value for name, value in now(changes).items()}
     compact = portal.request_object(**changes)
     answer = Answer(walk(browser, browser.get(address(portal, compact, redirect_uri=portal.redirect_uri))))
     assert answer["error"] == "invalid_request_object"
@@ -221,7 +234,7 @@ def test_a_fapi_client_pushes_a_signed_request(provider: Provider, strict: Keyed
 def test_the_life_of_a_fapi_request_is_bounded(strict: KeyedPortal, changes: dict[str, Any], status: int) -> None:
     if isinstance(changes.get("aud"), list):
         changes = {"aud": ["https://other.example", strict.issuer]}
-    response = strict.send("/par", {"request": strict.request_object(**changes)})
+    response = strict.send("/par", {"request": strict.request_object(**now(changes))})
     assert response.status_code == status, response.text
     if status == 400:
         assert response.get_json()["error"] == "invalid_request_object"
@@ -238,7 +251,7 @@ def test_a_fapi_client_does_not_sign_with_rs256(provider: Provider) -> None:
     key = rsa_key()
     jwk = {**key.as_dict(private=False), "alg": "PS256"}
     portal = keyed(provider, key=key, profile="fapi2", jwks={"keys": [jwk]}, binds=False)
-    claims = {**portal.request(), "iss": portal.client_id, "aud": portal.issuer, **times(nbf=0, exp=60)}
+    claims = {**portal.request(), "iss": portal.client_id, "aud": portal.issuer, **now(times(nbf=0, exp=60))}
     for alg, status in (("RS256", 400), ("PS256", 201)):
         form = {"request": portal.sign(claims, alg=alg)}
         assert portal.send("/par", form).status_code == status
