@@ -175,10 +175,12 @@ class House:
 
 
 @contextlib.contextmanager
-def house(directory: Path, *, database_url: str, valkey_url: str | None = None, workers: int = 1) -> Iterator[House]:
-    """Yield a whole house; every process it started has ended afterwards."""
+def house(
+    directory: Path, *, database_url: str, valkey_url: str | None = None, workers: int = 1, host: str = "127.0.0.1"
+) -> Iterator[House]:
+    """Yield a whole house whose issuer is at `host`; every process it started has ended afterwards."""
     ports = {name: free_port() for name in ("provider", "etax", "library")}
-    issuer = f"http://127.0.0.1:{ports['provider']}"
+    issuer = f"http://{host}:{ports['provider']}"
     settings = {
         "IDP_PROFILE": "sandbox",
         "IDP_ISSUER": issuer,
