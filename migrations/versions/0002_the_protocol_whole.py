@@ -181,8 +181,8 @@ def upgrade() -> None:
 def downgrade() -> None:
     """Drop what this migration made; dated exceptions become the two members again."""
     for table in (
-        "client_logo", "client_registration", "initial_access_token", "resource_identifier", "decoupled_request", "logout_breaker",
-        "logout_delivery", "dpop_proof", "offline_grant", "pushed_request",
+        "client_logo", "client_registration", "initial_access_token", "resource_identifier", "decoupled_request",
+        "logout_breaker", "logout_delivery", "dpop_proof", "offline_grant", "pushed_request",
     ):  # fmt: skip
         op.drop_table(table)
     op.execute("DELETE FROM interaction WHERE client_id IS NULL")
