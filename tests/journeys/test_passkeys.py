@@ -69,6 +69,7 @@ def make_passkey(page: Page, house: House, person: Persona, *, label: str = "Đi
     page.click("#passkeys-add")
     assert page.is_visible("#passkey-form")
     assert not page.is_visible("#passkey-instead")
+    assert not page.locator("[data-note]:visible").count()
     page.fill("#label", label)
     page.click("#passkey-submit")
     page.wait_for_selector("#passkeys-done")
@@ -183,6 +184,7 @@ def test_device_that_has_a_passkey_makes_no_second_one(named_house: House, page:
     page.goto(f"{house.issuer}/account/passkeys/add")
     page.click("#passkey-submit")
     page.wait_for_selector("#passkey-known", state="visible")
+    assert not page.is_visible("#passkey-cancelled")
 
 
 def test_woman_who_lost_her_key_removes_it(named_house: House, page: Page) -> None:
