@@ -37,7 +37,7 @@ def answer(form: Parameters, *, caller: Caller, accept: str, provider: Services)
     """Return the introspection response (2.2). Raises ProtocolFailure when the client or the form is refused.
 
     It is a JWT when the `Accept` header asks for one (RFC 9701, 4), or when the client registered an algorithm and
-    does not ask for plain JSON instead.
+    does not ask for plain JSON instead; always, when the client registered that it wants it encrypted.
     """
     if form.repeated:
         raise ProtocolFailure(errors.DUPLICATE_PARAMETER)
@@ -47,7 +47,8 @@ def answer(form: Parameters, *, caller: Caller, accept: str, provider: Services)
         raise ProtocolFailure(errors.TOKEN_PARAMETER_MISSING)
     document = _introspect(token, client, provider)
     accepts = accept.lower()
-    if JWT_MEDIA_TYPE in accepts or (client.introspection_algorithm and "application/json" not in accepts):
+    is_registered = client.introspection_algorithm and "application/json" not in accepts
+    if JWT_MEDIA_TYPE in accepts or is_registered or client.introspection_encryption is not None:
         return Introspected(_signed(document, client, provider), is_jwt=True)
     return Introspected(json.dumps(document), is_jwt=False)
 
