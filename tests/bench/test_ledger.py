@@ -13,6 +13,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as dialect
 
+from idp.account.data.holdings import personal_events
 from idp.account.history import ledger
 from idp.account.history.ledger import Cursor
 from idp.core import clock
@@ -41,6 +42,11 @@ def large(postgresql: services.PostgreSQL, migrate: Callable[[str], None]) -> It
             connection.execute(
                 f"INSERT INTO agreement SELECT {citizen}::uuid, md5('client' || n % 7)::uuid, "  # type: ignore[arg-type]
                 f"now() - n * interval '1 day', 'agreed', 'vi', NULL, '{{}}' FROM generate_series(1, {rows}) AS n"
+            )
+            connection.execute(
+                f"INSERT INTO audit_event (id, at, name, citizen_id, outcome) SELECT md5(random()::text)::uuid, now(), "  # type: ignore[arg-type]
+                "CASE WHEN n % 3 = 0 THEN 'sso:session:opened' ELSE 'oidc:code:issued' END, "
+                f"{citizen}::uuid, 'done' FROM generate_series(1, {rows}) AS n"
             )
         connection.execute("ANALYZE")
         yield connection
@@ -83,3 +89,13 @@ def test_page_of_the_history_reads_its_own_lines_alone(
     most = 3 * (ledger.LINES + 2)
     assert all(rows <= most for rows in read.values()), read
     assert read[_BUSY, None] > 0
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("large")
+@pytest.mark.parametrize("after", [None, UUID(int=1 << 127)], ids=["first", "in-the-middle"])
+def test_bite_of_the_events_reads_its_own_rows_alone(large: psycopg.Connection[Any], after: UUID | None) -> None:
+    read = {citizen: _rows_read(large, personal_events(citizen, after, 500)) for citizen in (_BUSY, _QUIET)}
+    # The events of every login are not even in the index.
+    assert read[_BUSY] == 500
+    assert read[_QUIET] <= _FEW // 3

@@ -214,13 +214,18 @@ def _notices(citizen_id: UUID) -> list[Record]:
     return _released([_record(at=row.created_at, kind=row.kind, outcome=row.state) for row in rows])
 
 
+def personal_events(citizen_id: UUID, after: UUID | None, most: int) -> sa.Select[tuple[AuditEvent]]:
+    """Select the first `most` events of a citizen after the one named, those of every login left out."""
+    chosen = sa.select(AuditEvent).where(AuditEvent.citizen_id == citizen_id, IS_PERSONAL)
+    if after is not None:
+        chosen = chosen.where(AuditEvent.id > after)
+    return chosen.order_by(AuditEvent.id).limit(most)
+
+
 def _events(citizen_id: UUID) -> Iterator[Record]:
     newest: UUID | None = None
     while True:
-        chosen = sa.select(AuditEvent).where(AuditEvent.citizen_id == citizen_id, IS_PERSONAL)
-        if newest is not None:
-            chosen = chosen.where(AuditEvent.id > newest)
-        rows = db.session.scalars(chosen.order_by(AuditEvent.id).limit(BITE)).all()
+        rows = db.session.scalars(personal_events(citizen_id, newest, BITE)).all()
         newest = rows[-1].id if rows else None
         found = _released([_record(at=row.at, event=row.name, outcome=row.outcome, detail=row.detail) for row in rows])
         yield from found
