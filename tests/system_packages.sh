@@ -41,6 +41,10 @@ if [ ${#missing[@]} -gt 0 ] && ! install_missing; then
         "On Debian or Ubuntu:  sudo apt-get install --no-install-recommends ${missing[*]}"
 fi
 
+# npm brings authorities of its own and does not ask the system's, which an office's proxy may need.
+authorities=/etc/ssl/certs/ca-certificates.crt
+[ ! -r "$authorities" ] || export NODE_EXTRA_CA_CERTS=${NODE_EXTRA_CA_CERTS:-$authorities}
+
 # Exactly what package-lock.json names, with its hashes; no package runs anything while it is installed.
 installed=$parties/node_modules/.lienket-installed
 if command -v npm >/dev/null && ! cmp -s "$parties/package-lock.json" "$installed"; then
