@@ -30,6 +30,8 @@ class Notice(StrEnum):
     NEW_AGENCY = "new-agency"
     PASSWORD_DISABLED = "password-disabled"  # noqa: S105 (a kind of notice)
     CODES_DISABLED = "codes-disabled"
+    PASSKEY_ADDED = "passkey-added"
+    PASSKEY_REMOVED = "passkey-removed"
 
 
 def owe(citizen_id: UUID, kind: Notice, *, keyring: Keyring, **facts: Fact) -> None:

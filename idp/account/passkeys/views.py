@@ -127,7 +127,7 @@ def remove(here: Here, passkey_id: UUID) -> Response:
         return page(here, "account/passkey_remove.html", name=shown.name, errors=[])
     citizen_id = here.standing.citizen_id
     try:
-        passkeys.remove(citizen_id, passkey_id)
+        passkeys.remove(citizen_id, passkey_id, keyring=here.services.keyring)
     except LastWayIn:
         problem = field_error("", "passkeys.remove.last")
         return page(here, "account/passkey_remove.html", status=400, name=shown.name, errors=[problem])

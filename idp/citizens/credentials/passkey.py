@@ -51,6 +51,8 @@ from idp.core.ids import new_id
 from idp.core.keyring import Keyring, Place
 from idp.core.levels import Method
 from idp.core.settings import Settings
+from idp.notify import notices
+from idp.notify.notices import Notice
 
 LIFETIME: Final = timedelta(minutes=5)
 """How long a challenge waits for its answer."""
@@ -161,7 +163,7 @@ def finish_enrolment(
 ) -> UUID:
     """Keep the passkey that `answer` (the credential as JSON) brings, and return its id.
 
-    Raises PasskeyRefused. Side effects: the challenge is spent, the passkey and its event are written; each committed.
+    Raises PasskeyRefused. Side effects: the challenge is spent; passkey, event and notice are written; committed.
     """
     try:
         made = _judge_enrolment(answer, bound_to=bound_to, settings=settings)
@@ -263,6 +265,7 @@ def _keep(citizen_id: UUID, made: _Made, *, name: str, bound_to: UUID, keyring: 
         citizen_id=citizen_id,
         detail={"passkey": passkey_id.hex, "device-bound": not made.is_backup_eligible},
     )
+    notices.owe(citizen_id, Notice.PASSKEY_ADDED, keyring=keyring)
     db.session.commit()
     return passkey_id
 

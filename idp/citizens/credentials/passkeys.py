@@ -18,6 +18,8 @@ from idp.citizens.models import Citizen, Passkey
 from idp.core.database import database_now, db
 from idp.core.keyring import Keyring
 from idp.core.levels import Method
+from idp.notify import notices
+from idp.notify.notices import Notice
 
 LONGEST_NAME: Final = 40
 
@@ -74,8 +76,10 @@ def rename(citizen_id: UUID, passkey_id: UUID, name: str, *, keyring: Keyring) -
     return True
 
 
-def remove(citizen_id: UUID, passkey_id: UUID) -> bool:
-    """End a passkey; False when the citizen has no such passkey. The caller ends the other sessions and commits.
+def remove(citizen_id: UUID, passkey_id: UUID, *, keyring: Keyring) -> bool:
+    """End a passkey and owe its notice; False when the citizen has no such passkey.
+
+    The caller ends the other sessions and commits.
 
     Raises LastWayIn.
     """
@@ -90,6 +94,7 @@ def remove(citizen_id: UUID, passkey_id: UUID) -> bool:
         db.session.rollback()
         raise LastWayIn
     record(db.session, Event.PASSKEY_REMOVED, citizen_id=citizen_id, detail={"passkey": row.id.hex})
+    notices.owe(citizen_id, Notice.PASSKEY_REMOVED, keyring=keyring)
     return True
 
 

@@ -7,6 +7,7 @@ from idp.citizens.assurance import Proofing
 from idp.citizens.models import Passkey, PasswordCredential
 from idp.cli import db as schema
 from idp.core import clock
+from idp.notify.models import OwedNotice
 from tests.authenticator import Authenticator, options_on
 from tests.browser import Browser, Page
 from tests.provider import Person, Provider, provider_at
@@ -154,6 +155,8 @@ def test_removal_signs_out_everywhere_else(provider: Provider, browser: Browser,
     assert page.path == f"{PATH}?done=removed"
     assert {"passkeys-done", "passkeys-none"} <= set(page.ids)
     assert "space-signin-form" in elsewhere.get("/account").forms
+    owed = sa.select(OwedNotice.kind).where(OwedNotice.citizen_id == person.id).order_by(OwedNotice.id)
+    assert [kind for kind in provider.scalars(owed) if "passkey" in kind] == ["passkey-added", "passkey-removed"]
     page = elsewhere.get(provider.portal().address())
     page = elsewhere.submit("passkey-form", passkey=key.get(options_on(page)))
     assert (page.step, page.status) == ("login", 400)

@@ -234,7 +234,7 @@ def test_passkey_is_not_enrolled_twice(place: Place, citizen_id: UUID, other_id:
 def test_passkey_is_refused_when_removed(place: Place, citizen_id: UUID) -> None:
     key = Authenticator()
     passkey_id = enrol(place, citizen_id, key)
-    assert passkeys.remove(citizen_id, passkey_id)
+    assert passkeys.remove(citizen_id, passkey_id, keyring=place.keyring)
     db.session.commit()
     assert refusal(sign_in, key) == "unknown"
     assert means_of(citizen_id) == {Method.PASSWORD}
@@ -380,7 +380,7 @@ def test_name_is_cleaned_when_typed(typed: str, name: str) -> None:
 
 def test_passkey_of_somebody_else_is_not_removed(place: Place, citizen_id: UUID, other_id: UUID) -> None:
     passkey_id = enrol(place, citizen_id, Authenticator())
-    assert not passkeys.remove(other_id, passkey_id)
+    assert not passkeys.remove(other_id, passkey_id, keyring=place.keyring)
     db.session.commit()
     assert len(passkeys.shown(citizen_id, keyring=place.keyring)) == 1
 
@@ -388,10 +388,10 @@ def test_passkey_of_somebody_else_is_not_removed(place: Place, citizen_id: UUID,
 def test_last_way_in_is_not_removed(place: Place) -> None:
     citizen_id = place.enrol(number=NUMBER).citizen_id
     first, second = (enrol(place, citizen_id, Authenticator()) for _ in range(2))
-    assert passkeys.remove(citizen_id, first)
+    assert passkeys.remove(citizen_id, first, keyring=place.keyring)
     db.session.commit()
     with pytest.raises(LastWayIn):
-        passkeys.remove(citizen_id, second)
+        passkeys.remove(citizen_id, second, keyring=place.keyring)
     assert [each.id for each in passkeys.shown(citizen_id, keyring=place.keyring)] == [second]
 
 
@@ -399,7 +399,7 @@ def take(place: Place, citizen: str, ids: list[str]) -> str:
     # By the parity of the process id, so that both are taken at once.
     passkey_id = UUID(ids.pop(os.getpid() % 2))
     try:
-        passkeys.remove(UUID(citizen), passkey_id)
+        passkeys.remove(UUID(citizen), passkey_id, keyring=place.keyring)
     except LastWayIn:
         return "last"
     db.session.commit()
