@@ -164,6 +164,7 @@ def contexts(name: str) -> dict[str, dict[str, Any]]:
             "action": "/account", "csrf": "c" * 43,
         },
         "account/passkeys.html": {
+            "may_add": True,
             "rows": [
                 {"name": name, "kind": kind, "created": "22/11/2026", "last_used": None, "path": "/account/passkeys/1"}
                 for kind in ("bound", "synced", "copied")

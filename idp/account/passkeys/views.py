@@ -13,7 +13,8 @@ from flask import Blueprint, Response, request
 from idp.account.sessions import devices
 from idp.account.views import Here, own_page, page
 from idp.account.words import day
-from idp.citizens import claims
+from idp.citizens import assurance, claims
+from idp.citizens.assurance import Proofing
 from idp.citizens.credentials import passkey, passkeys
 from idp.citizens.credentials.passkey import PasskeyRefused
 from idp.citizens.credentials.passkeys import LastWayIn, Shown
@@ -21,6 +22,7 @@ from idp.citizens.models import Citizen
 from idp.core import errors
 from idp.core.database import db
 from idp.core.errors import Failure
+from idp.core.levels import Level, Method
 from idp.core.web import form_parameters, query_parameters, see_other, translate
 from idp.sso.forms import FieldError, field_error
 from idp.sso.views import passkey_error
@@ -43,7 +45,19 @@ def listed(here: Here) -> Response:
         rows=[_row(each) for each in rows],
         done=done if done in _DONE else None,
         is_offered=passkey.is_offered(here.services.settings),
+        may_add=_may_add(here),
     )
+
+
+def _may_add(here: Here) -> bool:
+    """Tell whether this sign-in may make a key for the account.
+
+    A key on an account that an officer has bound reaches loa3; whoever stole its password alone must not get there by
+    making one. What a key is worth is what proved whose it is (NIST SP 800-63B-4, 4.1.2).
+    """
+    standing = here.standing
+    is_bound = Proofing(standing.proofing) is Proofing.BOUND
+    return not is_bound or assurance.level_of_means(map(Method, standing.amr)) >= Level.LOA2
 
 
 def _row(shown: Shown) -> dict[str, object]:
@@ -60,7 +74,7 @@ def _row(shown: Shown) -> dict[str, object]:
 @own_page
 def add(here: Here) -> Response:
     """Ask the browser for a new passkey, or keep the one it made."""
-    if not passkey.is_offered(here.services.settings):
+    if not passkey.is_offered(here.services.settings) or not _may_add(here):
         return see_other(PATH)
     if request.method != "POST":
         return _add_page(here, [])

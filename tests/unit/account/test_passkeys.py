@@ -106,8 +106,26 @@ def test_page_asks_for_both_factors_when_nobody_bound_the_identity(browser: Brow
     assert browser.get(f"{PATH}/add").status == 200
 
 
+def test_stolen_password_makes_no_passkey_when_an_officer_bound_the_account(
+    provider: Provider, browser: Browser
+) -> None:
+    person = provider.citizen(totp=False)
+    page = enter(browser, person, PATH)
+    assert "passkeys-add" not in page.ids
+    assert "passkeys-second-factor" in page.ids
+    assert browser.get(f"{PATH}/add").path == PATH
+    person.set(proofing=Proofing.MATCHED)
+    made = browser.get(f"{PATH}/add")
+    person.set(proofing=Proofing.BOUND)
+    action, fields = browser.form("passkey-form")
+    assert made.path == f"{PATH}/add"
+    assert browser.post(action, {**fields, "passkey": "{}"}).path == PATH
+    assert "passkeys-none" in browser.get(PATH).ids
+
+
 def test_page_asks_to_sign_in_again_after_ten_minutes(provider: Provider, browser: Browser) -> None:
     person = provider.citizen(totp=False)
+    person.set(proofing=Proofing.MATCHED)
     enter(browser, person, PATH)
     assert browser.get(f"{PATH}/add").path == f"{PATH}/add"
     provider.let_pass(person, minutes=11)

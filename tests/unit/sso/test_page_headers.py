@@ -140,7 +140,7 @@ def test_cookies_have_plain_names_on_loopback(provider: Provider) -> None:
     with provider_at(provider.url, provider.settings.secrets_dir, issuer="http://127.0.0.1:8123") as plain:
         browser, portal, person = plain.browser(), plain.portal(), plain.citizen()
         portal.sign_in(browser, person)
-        assert set(browser.cookies()) == {"sid", f"flow-{_flow(browser)}"}
+        assert set(browser.cookies()) == {"sid", "known", f"flow-{_flow(browser)}"}
         assert all("Secure" not in cookie for cookie in cookies_set(browser))
         assert all("HttpOnly" in cookie for cookie in cookies_set(browser))
 
