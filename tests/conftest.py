@@ -21,6 +21,8 @@ ROOT = Path(__file__).parent.parent
 
 # pytest runs no atexit on SIGTERM, and the database servers would outlive the run.
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+# A shell starts what it puts into the background without SIGINT, and so would every program that the tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Timings on a shared machine say nothing about correctness; the same examples each time make a failure repeatable.
 hypothesis_settings.register_profile("lienket", deadline=None, derandomize=True, database=None)
