@@ -160,6 +160,9 @@ class House:
     def client(self, client_id: str, **members: Any) -> dict[str, Any]:
         """Apply a client document for the doorstep, changed by `members`, and return it."""
         document = json.loads((REGISTRATIONS / "library.json").read_text("utf-8"))
+        # The library's own address would refuse what is meant for another client.
+        for member in ("backchannel_logout_uri", "backchannel_logout_session_required"):
+            del document[member]
         document |= {
             "client_id": client_id,
             "client_secret": f"secret-of-{client_id}-for-the-tests-only-0123456789",

