@@ -21,6 +21,11 @@ def epoch(instant: datetime) -> int:
     return int(instant.timestamp())
 
 
+def day(instant: datetime) -> str:
+    """Return the day of an instant in Viet Nam."""
+    return instant.astimezone(VIETNAM).strftime("%d/%m/%Y")
+
+
 def on_the_wall(instant: datetime) -> str:
     """Return `instant` as a clock on the wall in Viet Nam showed it, to the minute."""
     return instant.astimezone(VIETNAM).strftime("%d/%m/%Y %H:%M")

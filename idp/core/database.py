@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, cast
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -38,6 +38,8 @@ CONNECTION_WAIT_SECONDS = 5.0
 # PostgreSQL plans them while the tables are still empty, keeps sequential scans until the next ANALYZE, and a login
 # costs more with each one before it: 0.8 ms grew to 2.7 in six thousand logins, against 0.5 that stay.
 _PROBES_ONLY = "-c enable_seqscan=off -c plan_cache_mode=force_generic_plan -c jit=off"
+# In a session's `info`: its transaction, and when that began.
+_BEGUN = "begun"
 _SQLITE_TIME = "%Y-%m-%d %H:%M:%S.%f"
 
 
@@ -177,18 +179,27 @@ class Change:
     {from_first} WHERE ...`. PostgreSQL gets a single
     statement (a chain of data-modifying CTEs, one round trip); SQLite the same parts inside one `BEGIN IMMEDIATE`.
 
-    With a `gate`, an `INSERT ... ON CONFLICT DO NOTHING`, something is spent before `first`, whatever becomes of that;
-    where it was spent before, nothing else runs. A `first` that may stand behind a gate says `{if_open}`.
+    Each of the `gates`, in their order, spends or counts something before `first`, whatever becomes of that; where one
+    touches no row it is shut, and nothing after it runs. A `first`, and every gate but the first, may stand behind a
+    gate and says `{if_open}`.
+
+    What `before` changes, it changes whatever becomes of the rest. Its rows are locked before those of `first` if that
+    says `{in_order}`, as every part of `before` but the first one does: who locks in two orders waits for each other.
     """
 
     first: str
     then: tuple[str, ...] = ()
     returning: tuple[str, ...] = field(default=())
-    gate: str | None = None
+    gates: tuple[str, ...] = ()
+    before: tuple[str, ...] = ()
 
 
 class GateShut(Exception):
-    """What the gate of a `Change` spends was spent before; nothing was changed."""
+    """A gate of a `Change` was shut, the one with the index `gate`. What those before it spent stays spent."""
+
+    def __init__(self, gate: int) -> None:
+        super().__init__()
+        self.gate = gate
 
 
 Row: TypeAlias = Mapping[str, Any]
@@ -207,7 +218,7 @@ class HotPath(Protocol):
     def apply(self, change: Change, parameters: Row) -> Row | None:
         """Apply `change`; return the `returning` columns of its first part, or None if that touched no row.
 
-        Raises GateShut, only for a change with a gate.
+        Raises GateShut, only for a change with gates.
         """
 
 
@@ -266,10 +277,11 @@ class PostgresHotPath:
     def apply(self, change: Change, parameters: Row) -> Row | None:
         sql = self._sql.get(change) or self._sql.setdefault(change, _postgres_change(change))
         row = self._execute(sql, parameters)
-        if change.gate is None:
+        if not change.gates:
             return row
-        if row is None:
-            raise GateShut
+        assert row is not None
+        if row["passed"] < len(change.gates):
+            raise GateShut(row["passed"])
         return row if row["is_first"] else None
 
     def _execute(self, sql: str, parameters: Row) -> Row | None:
@@ -322,9 +334,11 @@ class PostgresHotPath:
             cursor.connection.close()
 
 
-def _postgres(sql: str, *, has_gate: bool = False) -> str:
+def _postgres(sql: str, *, after: str | None = None) -> str:
+    """Render a statement, or a part of one that waits for the part `after`."""
     known = {
-        "if_open": "EXISTS (SELECT 1 FROM gate)" if has_gate else "1 = 1",
+        "if_open": "1 = 1" if after is None else f"EXISTS (SELECT 1 FROM {after})",  # noqa: S608 (a name from below)
+        "in_order": "1 = 1" if after is None else f"(SELECT count(*) FROM {after}) >= 0",  # noqa: S608
         "now": "now()",
         "first": _PostgresColumns(),
         "from_first": "FROM first",
@@ -336,15 +350,21 @@ def _postgres(sql: str, *, has_gate: bool = False) -> str:
 
 
 def _postgres_change(change: Change) -> str:
+    parts, last = [], None
+    for number, sql in enumerate((*change.before, *change.gates)):
+        parts.append(f"before{number} AS ({_postgres(sql, after=last)} RETURNING 1)")
+        last = f"before{number}"
     returning = ", ".join(change.returning) or "1 AS done"
-    then = [f"part{number} AS ({sql})" for number, sql in enumerate(change.then)]
-    if change.gate is None:
-        parts = [f"first AS ({change.first} RETURNING {returning})", *then]
-        return _postgres(f"WITH {', '.join(parts)} SELECT * FROM first")  # noqa: S608 (constants of the models alone)
-    gate = f"gate AS ({change.gate} RETURNING 1)"
-    first = f"first AS ({change.first} RETURNING {returning}, true AS is_first)"
-    chain = f"WITH {', '.join([gate, first, *then])} SELECT first.* FROM gate LEFT JOIN first ON true"  # noqa: S608
-    return _postgres(chain, has_gate=True)
+    flag = ", true AS is_first" if change.gates else ""
+    first = _postgres(f"{change.first} RETURNING {returning}{flag}", after=last)
+    parts.append(f"first AS ({first})")
+    parts += [f"part{number} AS ({_postgres(sql)})" for number, sql in enumerate(change.then)]
+    chain = f"WITH {', '.join(parts)} SELECT first.*"
+    if not change.gates:
+        return f"{chain} FROM first"
+    gates = range(len(change.before), len(change.before) + len(change.gates))
+    passed = " + ".join(f"(SELECT count(*) FROM before{number})" for number in gates)  # noqa: S608 (our own numbers)
+    return f"{chain}, {passed} AS passed FROM (SELECT 1) AS one LEFT JOIN first ON true"
 
 
 class SqliteHotPath:
@@ -367,7 +387,9 @@ class SqliteHotPath:
         try:
             connection.execute("BEGIN IMMEDIATE")
             try:
-                self._pass(change.gate, connection, values)
+                for sql in change.before:
+                    connection.execute(self._render(sql), values)
+                self._pass(change.gates, connection, values)
                 returning = ", ".join(change.returning) or "1 AS done"
                 row = _row(connection.execute(self._render(f"{change.first} RETURNING {returning}"), values))
                 if row is not None:
@@ -376,15 +398,19 @@ class SqliteHotPath:
                         connection.execute(self._render(sql), values)
                 connection.execute("COMMIT")
                 return row
+            except GateShut:
+                connection.execute("COMMIT")
+                raise
             except BaseException:
                 connection.execute("ROLLBACK")
                 raise
         except sqlite3.OperationalError as error:
             raise DatabaseUnavailable(type(error).__name__) from error
 
-    def _pass(self, gate: str | None, connection: sqlite3.Connection, values: dict[str, Any]) -> None:
-        if gate is not None and connection.execute(f"{gate} RETURNING 1", values).fetchone() is None:
-            raise GateShut
+    def _pass(self, gates: tuple[str, ...], connection: sqlite3.Connection, values: dict[str, Any]) -> None:
+        for number, sql in enumerate(gates):
+            if connection.execute(f"{self._render(sql)} RETURNING 1", values).fetchone() is None:
+                raise GateShut(number)
 
     def _render(self, sql: str) -> str:
         rendered = self._sql.get(sql)
@@ -397,6 +423,7 @@ class SqliteHotPath:
                 "from_first": "",
                 "if_first": "1 = 1",
                 "if_open": "1 = 1",
+                "in_order": "1 = 1",
                 "skip_locked": "",
             }
             clock = _Clock(known, after)
@@ -442,7 +469,15 @@ def database_now() -> datetime:
     """
     if db.session.get_bind().dialect.name == "sqlite":
         return clock.now()
-    instant: datetime = db.session.execute(sa.select(sa.func.now())).scalar_one()
+    session = db.session()
+    known = session.info.get(_BEGUN)
+    if known is not None and known[0] is session.get_transaction():
+        # PostgreSQL's now() is when the transaction began: it is asked once. What a question flushes is flushed.
+        if session.autoflush:
+            session.flush()
+        return cast(datetime, known[1])
+    instant: datetime = session.execute(sa.select(sa.func.now())).scalar_one()
+    session.info[_BEGUN] = (session.get_transaction(), instant)
     return instant
 
 

@@ -65,6 +65,9 @@ LEVEL_UNREACHABLE = Entry(
 )
 FLOW_FINISHED = Entry("ID-007", 400)
 FORM_EXPIRED = Entry("ID-008", 400)
+RETURN_UNKNOWN = Entry("ID-201", 400)
+ACCOUNT_LOCKED = Entry("ID-021", 403, "access_denied", "The account cannot be used")
+REPORT_LINK_OVER = Entry("ID-022", 404)
 REQUEST_ANSWERED = Entry("ID-101", 400)
 REQUEST_EXPIRED = Entry("ID-102", 400)
 REQUEST_OF_ANOTHER = Entry("ID-103", 403)
@@ -111,6 +114,7 @@ LOGIN_REQUIRED = _request("PR-120", "login_required", "The citizen must sign in 
 CONSENT_REQUIRED = _request("PR-121", "consent_required", "The citizen must agree and prompt=none forbids a page")
 INTERACTION_REQUIRED = _request("PR-122", "interaction_required", "A page must be shown and prompt=none forbids it")
 SELECTION_REQUIRED = _request("PR-123", "account_selection_required", "The citizen must choose an account")
+IDP_HINT_REFUSED = _request("PR-134", "invalid_idp_hint", "idp_hint names no provider this client may name")
 DENIED = _request("PR-124", "access_denied", "The citizen declined")
 
 # --- requests approved on another device (RFC 8628; CIBA 1.0) ---
@@ -194,6 +198,7 @@ CLIENT_KEY_MISSING = _request(
     "PR-216", "server_error", "The answer must be encrypted and the client publishes no key that fits", 500
 )
 TOKEN_OF_ANOTHER = _request("PR-226", "unauthorized_client", "The token was issued to another client")
+CLIENT_TOO_OFTEN = Entry("PR-227", 429, "temporarily_unavailable", "Too many requests of this client; slow down")
 CLIENT_THROTTLED = Entry("PR-224", 429, "invalid_client", "Too many failed client authentications; wait a minute")
 
 # --- client registration (RFC 7591, 3.2.2; RFC 7592) ---

@@ -1,8 +1,12 @@
 """The keyring: one key set per purpose, outside the database.
 
-Owns sealing of single values (AES-256-GCM, key id inside, bound to its place), keyed indexes (HMAC-SHA-256), and
-the files in `IDP_SECRETS_DIR`. Each purpose is one file of lines `KEY-ID BASE64URL-OF-32-BYTES`; the first line
-writes, every line reads, so that a key is rotated by putting a new line on top. Leaves re-encryption to the rooms.
+Owns sealing of single values (AES-256-GCM, bound to their place), the keys of single owners that lie wrapped in the
+database, keyed indexes (HMAC-SHA-256), and reading the files in `IDP_SECRETS_DIR`. Each purpose is one file of lines
+`KEY-ID BASE64URL-OF-32-BYTES`; the first line writes, every line reads. Leaves the change of those files to
+`key_files`, re-encryption to `ops.reseal`.
+
+    v1.KEY-ID.NONCE-AND-CIPHERTEXT   under a key of the keyring
+    v2.NONCE-AND-CIPHERTEXT          under a key of its owner's, which is a v1 value itself
 """
 
 import base64
@@ -10,8 +14,6 @@ import hashlib
 import hmac
 import os
 import secrets
-import stat
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -20,11 +22,15 @@ from pathlib import Path
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from idp.core import secret_files
+from idp.core.secret_files import SecretFileRefused
+
 KEY_BYTES = 32
 _NONCE_BYTES = 12
 # Fewer different bytes than this in 32 are a placeholder, not a key.
 _LEAST_VARIETY = 8
 _VERSION = "v1"
+_OWN_VERSION = "v2"
 
 
 class Purpose(StrEnum):
@@ -35,6 +41,7 @@ class Purpose(StrEnum):
     NUMBER_INDEX = "number-index"
     SUBJECT = "subject"
     PEPPER = "pepper"
+    THROTTLE = "throttle"
     FORM = "form"
     TOKEN = "token"  # noqa: S105 (the name of a purpose)
     LOG = "log"
@@ -69,11 +76,53 @@ class Place:
         return f"{self.table}|{self.column}|{self.row}|{key_id}".encode()
 
 
-class Keyring:
-    """All keys of one provider, held in memory of each worker."""
+class OwnKey:
+    """The key of one owner, unwrapped: what it sealed can be opened by nothing else, the keyring included."""
 
-    def __init__(self, keys: Mapping[Purpose, tuple[Key, ...]]) -> None:
+    def __init__(self, material: bytes) -> None:
+        self._cipher = AESGCM(material)
+
+    def __repr__(self) -> str:
+        return "OwnKey(...)"
+
+    def seal(self, plaintext: str, place: Place) -> str:
+        """Return `plaintext` as `v2.NONCE-AND-CIPHERTEXT`, openable at `place` only."""
+        nonce = os.urandom(_NONCE_BYTES)
+        return f"{_OWN_VERSION}.{_encode(nonce + self._cipher.encrypt(nonce, plaintext.encode(), _own_bound(place)))}"
+
+    def unseal(self, sealed: str, place: Place) -> str:
+        """Return the plaintext of a value that this key sealed at `place`. Raises SealBroken."""
+        try:
+            version, body = sealed.split(".")
+            raw = _decode(body)
+            if version != _OWN_VERSION:
+                raise SealBroken(f"{place.table}.{place.column}: not under an owner's key")
+            return self._cipher.decrypt(raw[:_NONCE_BYTES], raw[_NONCE_BYTES:], _own_bound(place)).decode()
+        except (ValueError, InvalidTag) as error:
+            raise SealBroken(f"{place.table}.{place.column}: {type(error).__name__}") from None
+
+
+def is_under_own_key(sealed: str) -> bool:
+    """Tell whether a sealed value needs its owner's key."""
+    return sealed.startswith(f"{_OWN_VERSION}.")
+
+
+def key_id_of(sealed: str) -> str | None:
+    """Return which key of the keyring a sealed value needs; None for one under its owner's key, or that is none."""
+    version, _, rest = sealed.partition(".")
+    key_id, separator, _ = rest.partition(".")
+    return key_id if version == _VERSION and separator else None
+
+
+class Keyring:
+    """All keys of one provider, held in memory of each worker.
+
+    `gives_own_keys` is off while workers still run that cannot read what is sealed under an owner's key.
+    """
+
+    def __init__(self, keys: Mapping[Purpose, tuple[Key, ...]], *, gives_own_keys: bool = True) -> None:
         self._keys = keys
+        self.gives_own_keys = gives_own_keys
         self._ciphers = {
             (purpose, key.id): AESGCM(key.material)
             for purpose in (Purpose.DATA, Purpose.SIGNING)
@@ -102,9 +151,25 @@ class Keyring:
         except (ValueError, KeyError, InvalidTag) as error:
             raise SealBroken(f"{place.table}.{place.column}: {type(error).__name__}") from None
 
+    def new_own_key(self, place: Place) -> str:
+        """Return a new random key for one owner, wrapped for keeping at `place`."""
+        return self.seal(_encode(secrets.token_bytes(KEY_BYTES)), place)
+
+    def own_key(self, wrapped: str, place: Place) -> OwnKey:
+        """Return the key that lies wrapped at `place`. Raises SealBroken."""
+        return OwnKey(_decode(self.unseal(wrapped, place)))
+
     def hmac(self, purpose: Purpose, message: bytes, *, key_id: str | None = None) -> bytes:
         """Return HMAC-SHA-256 of `message` under the writing key of `purpose`, or under the key named."""
         return hmac.new(self.key(purpose, key_id).material, message, hashlib.sha256).digest()
+
+    def fits(self, purpose: Purpose, message: bytes, given: str) -> bool:
+        """Tell in constant time whether `given` is the base64url text of an HMAC of `message` under any key.
+
+        Any, because of two workers one may know the next writing key before the other.
+        """
+        tags = (_encode(self.hmac(purpose, message, key_id=key_id)) for key_id in self.key_ids(purpose))
+        return any(hmac.compare_digest(given.encode(), tag.encode()) for tag in tags)
 
     def key(self, purpose: Purpose, key_id: str | None = None) -> Key:
         """Return the writing key of `purpose`, or the one named. Raises KeyError for an unknown id."""
@@ -131,23 +196,12 @@ def create(directory: Path) -> tuple[Purpose, ...]:
     made = []
     for purpose in Purpose:
         path = directory / f"{purpose}.keys"
-        if path.exists():
-            continue
-        descriptor, whole = tempfile.mkstemp(dir=directory)
-        try:
-            with os.fdopen(descriptor, "w", encoding="ascii") as file:
-                file.write(f"k1 {_encode(secrets.token_bytes(KEY_BYTES))}\n")
-            # A link, not a rename: it fails where another process was faster.
-            os.link(whole, path)
+        if not path.exists() and secret_files.write_once(path, line_of(Key("k1", secrets.token_bytes(KEY_BYTES)))):
             made.append(purpose)
-        except FileExistsError:
-            continue
-        finally:
-            Path(whole).unlink()
     return tuple(made)
 
 
-def load(directory: Path, *, is_production: bool) -> Keyring:
+def load(directory: Path, *, is_production: bool, gives_own_keys: bool = True) -> Keyring:
     """Read the keyring from `directory`; outside production what is missing is made first.
 
     Raises KeyringRefused when a file is missing, malformed or short; in production also when others can read it.
@@ -156,18 +210,18 @@ def load(directory: Path, *, is_production: bool) -> Keyring:
         create(directory)
     if not directory.is_dir():
         raise KeyringRefused(f"{directory} does not exist; `idp secrets init` makes it")
-    return Keyring({purpose: _read(directory / f"{purpose}.keys", is_production=is_production) for purpose in Purpose})
+    keys = {purpose: read(directory / f"{purpose}.keys", is_production=is_production) for purpose in Purpose}
+    return Keyring(keys, gives_own_keys=gives_own_keys)
 
 
-def _read(path: Path, *, is_production: bool) -> tuple[Key, ...]:
+def read(path: Path, *, is_production: bool) -> tuple[Key, ...]:
+    """Return the keys in one file, the writing one first. Raises KeyringRefused as `load` does."""
     try:
-        if is_production and path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-            raise KeyringRefused(f"{path} can be read by others; chmod 600 it")
-        lines = path.read_text("ascii").splitlines()
+        lines = secret_files.read(path, is_production=is_production).splitlines()
     except FileNotFoundError:
         raise KeyringRefused(f"{path} is missing; `idp secrets init` makes what is missing") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise KeyringRefused(f"{path} cannot be read ({type(error).__name__})") from None
+    except SecretFileRefused as refused:
+        raise KeyringRefused(str(refused)) from None
     keys: dict[str, Key] = {}
     for number, line in enumerate(lines, start=1):
         if not line.strip():
@@ -188,6 +242,15 @@ def _read(path: Path, *, is_production: bool) -> tuple[Key, ...]:
     if not keys:
         raise KeyringRefused(f"{path} holds no key")
     return tuple(keys.values())
+
+
+def line_of(key: Key) -> str:
+    """Return the line of a key file that holds `key`."""
+    return f"{key.id} {_encode(key.material)}\n"
+
+
+def _own_bound(place: Place) -> bytes:
+    return f"{_OWN_VERSION}|{place.table}|{place.column}|{place.row}".encode()
 
 
 def _encode(raw: bytes) -> str:

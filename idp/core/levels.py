@@ -24,15 +24,24 @@ class Level(IntEnum):
 class Method(StrEnum):
     """Authentication methods as they appear in `amr` (RFC 8176, 2).
 
-    HARDWARE_KEY is a passkey bound to its device, SOFTWARE_KEY one that is copied between devices.
+    HARDWARE_KEY is a passkey bound to its device, SOFTWARE_KEY one that is copied between devices. Two values are ours,
+    because none of the registered ones says so: RECOVERY, a code from the sheet of recovery codes, and ASSISTED, an
+    officer with their own key beside the citizen.
     """
 
     PASSWORD = "pwd"  # noqa: S105 (a registered amr value)
     ONE_TIME_CODE = "otp"
+    SMS = "sms"
+    RECOVERY = "recovery"
     HARDWARE_KEY = "hwk"
     SOFTWARE_KEY = "swk"
     USER_PRESENT = "user"
     MULTIPLE = "mfa"
+    # Never told to anybody: what an identity provider vouches for, at each level.
+    VOUCHED_LOA1 = "vouched-loa1"
+    VOUCHED_LOA2 = "vouched-loa2"
+    VOUCHED_LOA3 = "vouched-loa3"
+    ASSISTED = "assisted"
 
 
 # LoA1..3 is what Vietnamese portals already send, eidas1..3 the ladder of FranceConnect.

@@ -1,6 +1,7 @@
 """Rate limits: how often one thing may happen to one key within one window.
 
-Owns counting, on Valkey where there is one and in the database otherwise. Leaves what is limited, how often, and what
+Owns counting, on Valkey where there is one and in the database otherwise; and, where a statement for each request
+would cost more than the request, in the memory of one process. Leaves what is limited, how often, and what
 the refusal looks like to the rooms. A limit is never off: when Valkey does not answer within its budget, the database
 counts, and when that does not answer either the request fails.
 
@@ -11,10 +12,12 @@ import hashlib
 import hmac
 import logging
 import math
+import threading
 import time
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, cast
+from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
@@ -26,6 +29,8 @@ VALKEY_BUDGET_SECONDS = 0.1
 # After a failure Valkey is left alone this long, so that an outage costs one budget and not one for every hit.
 VALKEY_REST_SECONDS = 5.0
 _MOMENT = 0.001
+BURST_SECONDS = 5.0
+_MOST_BUCKETS = 10_000
 
 _log = logging.getLogger(__name__)
 
@@ -181,6 +186,32 @@ class Limiter:
                 continue
             return Verdict(is_allowed, 0 if is_allowed else max(1, math.ceil(left)))
         raise AssertionError("unreachable")
+
+
+class Buckets:
+    """How often each client may ask this process: as many as `per_second`, after `BURST_SECONDS` of silence so many
+    times as much at once. With several processes each allows that. Safe to use from several threads.
+
+    For whoever is known already: each key ever taken from stays until it is full again.
+    """
+
+    def __init__(self, per_second: int) -> None:
+        self._interval = 1.0 / per_second
+        # For each key the moment at which its bucket will be full (GCRA, ITU-T I.371).
+        self._full_at: dict[UUID, float] = {}
+        self._lock = threading.Lock()
+
+    def take(self, key: UUID) -> bool:
+        """Take one from the bucket of `key`; return False when it is empty."""
+        now = time.monotonic()
+        with self._lock:
+            full_at = max(now, self._full_at.get(key, 0.0)) + self._interval
+            if full_at > now + BURST_SECONDS:
+                return False
+            if len(self._full_at) >= _MOST_BUCKETS:
+                self._full_at = {each: moment for each, moment in self._full_at.items() if moment > now}
+            self._full_at[key] = full_at
+        return True
 
 
 def limiter(hot_path: HotPath, valkey_url: str | None, *, secret: bytes) -> Limiter:

@@ -112,13 +112,28 @@ class Outbound:
             # An empty word instead of a question at the terminal, which would hold the start for ever.
             self._tls.load_cert_chain(client_certificate, password="")
 
-    def get(self, url: str, *, accept: str, longest: int = LONGEST_ANSWER) -> Answer:
-        """Return what stands at `url`, whatever its status but a redirect. Raises OutboundRefused."""
-        return self._request("GET", url, None, {"Accept": accept}, longest=longest)
+    def get(
+        self,
+        url: str,
+        *,
+        accept: str,
+        longest: int = LONGEST_ANSWER,
+        authorization: str | None = None,
+        proof: str | None = None,
+    ) -> Answer:
+        """Return what stands at `url`, whatever its status but a redirect. Raises OutboundRefused.
 
-    def post_form(self, url: str, form: Mapping[str, str]) -> Answer:
+        `proof` is a DPoP proof for this request (RFC 9449, 4.1), here as in `post_form`.
+        """
+        headers = {"Accept": accept} | _presented(authorization, proof)
+        return self._request("GET", url, None, headers, longest=longest)
+
+    def post_form(
+        self, url: str, form: Mapping[str, str], *, authorization: str | None = None, proof: str | None = None
+    ) -> Answer:
         """Send `form` to `url` as application/x-www-form-urlencoded; return the answer. Raises OutboundRefused."""
         headers = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "*/*"}
+        headers |= _presented(authorization, proof)
         return self._request("POST", url, urlencode(form).encode("ascii"), headers, longest=LONGEST_ANSWER)
 
     def post_json(
@@ -204,6 +219,10 @@ class Outbound:
             except OSError:
                 is_late = False
         raise OutboundRefused(Reason.TIMEOUT if is_late else Reason.CONNECT)
+
+
+def _presented(authorization: str | None, proof: str | None) -> dict[str, str]:
+    return ({"Authorization": authorization} if authorization else {}) | ({"DPoP": proof} if proof else {})
 
 
 def is_public(address: Address) -> bool:

@@ -49,6 +49,9 @@ PERSON_CLAIMS: tuple[str, ...] = tuple(dict.fromkeys(name for names in CLAIMS_BY
 # Claims that say how the sign-in went rather than who the person is; always available, never consented to.
 SIGN_IN_CLAIMS = ("sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "at_hash")
 
+# The same in the words of Vietnamese law (Decree 69/2024): see citizens.assurance. Only where numbers are Vietnamese.
+NATIONAL_CLAIMS = ("vn_account_level", "vn_auth_level")
+
 
 def claims_of(scopes: Iterable[str]) -> tuple[str, ...]:
     """Return the claim names that `scopes` stand for, without repetition, in the order of PERSON_CLAIMS."""

@@ -64,7 +64,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     issuer: str = Field(
-        "http://127.0.0.1:8000",
+        "http://localhost:8000",
         description="Issuer identifier: the public address of this provider, without a trailing slash. "
         "Production needs https.",
     )
@@ -83,6 +83,11 @@ class Settings(BaseModel):
     secrets_dir: Path = Field(
         Path("var/secrets"),
         description="Directory of the keyring: one file per purpose. Made by `idp secrets init`; mode 0700.",
+    )
+    person_keys: bool = Field(
+        default=True,
+        description="Give each citizen a key of their own. Off only while workers of a release without such keys still "
+        "run beside this one.",
     )
     service_name: str = Field("LienKet", description="Name shown at the top of every page.")
     number_scheme: str = Field(
@@ -119,10 +124,64 @@ class Settings(BaseModel):
     registry_retry: Seconds = Field(
         300, description="Seconds to leave the register alone about one citizen after it did not answer."
     )
+    enrolment_wait: Seconds = Field(
+        1_209_600,
+        description="Seconds an enrolment waits for a register that does not answer, before the applicant must begin "
+        "anew.",
+    )
     session_idle: Seconds = Field(1_800, description="Idle life in seconds of a session at loa1.")
     session_absolute: Seconds = Field(43_200, description="Longest life in seconds of a session at loa1.")
     session_high: Seconds = Field(
         600, description="Life in seconds of a session at loa2 or loa3, from the authentication, never extended."
+    )
+    session_shared_idle: Seconds = Field(
+        300, description="Idle life in seconds of a session on a device of which the citizen said that others use it."
+    )
+    closing_wait: int = Field(
+        15, ge=0, le=365, description="Days from the wish to close an account until it is closed."
+    )
+    rights_answer_days: int = Field(
+        2, ge=1, le=60, description="Working days (Monday to Friday) in which a request about rights is answered."
+    )
+    rights_restriction_days: int = Field(
+        15, ge=1, le=365, description="Days in which a withdrawal, restriction or objection is carried out."
+    )
+    rights_other_days: int = Field(20, ge=1, le=365, description="Days in which any other right is carried out.")
+    closed_history_days: int = Field(
+        1_826, ge=0, description="Days the history of a closed account is kept: what the law on records asks for."
+    )
+    audit_key_file: Path | None = Field(
+        None,
+        description="PEM file of the key that signs checkpoints of the audit trail; empty: `audit.pem` in the secrets "
+        "directory. Workers of `idp serve` seal where it is there; elsewhere `idp audit seal --follow` does.",
+    )
+    audit_checkpoints_file: Path | None = Field(
+        None,
+        description="File to which every checkpoint of the audit trail is added as it is signed; best on storage that "
+        "can only be added to. Empty: none.",
+    )
+    audit_days: int = Field(
+        1_096, ge=31, description="Days events of the audit trail are kept; their hashes stay for good."
+    )
+    counter_fresh: Seconds = Field(
+        900,
+        description="Seconds after signing in with a passkey that an officer may work at the counter; the life of the "
+        "session (`IDP_SESSION_HIGH`) may end it earlier.",
+    )
+    counter_approvals: int = Field(
+        2,
+        ge=1,
+        le=2,
+        description="Officers needed to replace the ways to sign in of an account whose identity was bound before.",
+    )
+    counter_pairing: int = Field(
+        900, ge=60, le=3_600, description="Seconds the code that a citizen shows at a counter is good."
+    )
+    mandate_longest: Seconds = Field(
+        31_536_000, description="Longest time in seconds for which a citizen can let a counter help them sign in."
+    )
+    assisted_session: Seconds = Field(
+        1_200, description="Life in seconds of a session opened with an officer's help, never beyond the mandate."
     )
     interaction_lifetime: Seconds = Field(600, description="Seconds a citizen has to finish one sign-in.")
     code_lifetime: int = Field(30, ge=1, le=60, description="Seconds an authorization code can be redeemed.")
@@ -139,6 +198,12 @@ class Settings(BaseModel):
     )
     refresh_absolute: Seconds = Field(
         2_592_000, description="Seconds after the citizen's agreement when refreshing ends for good."
+    )
+    client_requests: int = Field(
+        1_000,
+        ge=1,
+        description="Requests a second that one worker answers one client at `/par`, `/introspect`, `/revoke` and "
+        "`/userinfo` together; five seconds of silence allow five times as many at once.",
     )
     pushed_lifetime: int = Field(
         60, ge=5, le=600, description="Seconds a pushed authorization request can be brought to the browser."
@@ -210,8 +275,21 @@ class Settings(BaseModel):
     mail_timeout: int = Field(10, ge=1, le=60, description="Seconds one mail may take, from connecting to its end.")
     mail_folder: Path | None = Field(
         None,
-        description="Folder into which mails are written as .eml files instead of being sent; for developers, sandbox "
-        "only.",
+        description="Folder into which mails are written as .eml files, and text messages as .txt files, instead of "
+        "being sent; for developers, sandbox only.",
+    )
+    sms_url: str | None = Field(
+        None,
+        description="Address of the SMS gateway, to which each text message is posted as JSON; https, in the sandbox "
+        "also loopback http. Its bearer token is the line of `sms.token` in the secrets directory. Empty: no text "
+        "messages, and mobile numbers cannot be proven.",
+    )
+    sms_sender: str = Field("", description="Sender of text messages as registered with the gateway; needed with it.")
+    sms_timeout: int = Field(5, ge=1, le=60, description="Seconds the gateway may take for one text message.")
+    password_blocklist: Path | None = Field(
+        None,
+        description="File of passwords that are known to attackers, made by `idp passwords blocklist build`; none of "
+        "them can be set. Empty: the most common ones alone are refused.",
     )
     log_level: str = Field("INFO", description="Least level that is logged.", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
 
@@ -240,6 +318,7 @@ class Settings(BaseModel):
         self._refuse_unsafe_certificates()
         self._refuse_unsafe_register()
         self._refuse_unsafe_mail()
+        self._refuse_unsafe_sms()
         return self
 
     def _refuse_unsafe_register(self) -> None:
@@ -297,6 +376,32 @@ class Settings(BaseModel):
             is_server = False
         if not is_server or self.mail_server != f"{parts.scheme}://{parts.netloc}" or "@" in parts.netloc:
             raise ValueError("mail_server: needs smtp://HOST or smtps://HOST, with a port or without, and no more")
+
+    def _refuse_unsafe_sms(self) -> None:
+        if self.sms_url is None:
+            return
+        try:
+            parts = urlsplit(self.sms_url)
+            is_address = parts.hostname and parts.username is None and not parts.fragment and parts.port != 0
+        except ValueError:
+            is_address = False
+        if not is_address:
+            raise ValueError("sms_url: needs an address without user name and fragment")
+        is_loopback = parts.scheme == "http" and parts.hostname in _LOOPBACK and self.is_sandbox
+        if parts.scheme != "https" and not is_loopback:
+            raise ValueError("sms_url: needs https; the sandbox may post to http on loopback")
+        if not self.sms_sender.strip() or not self.sms_sender.isprintable():
+            raise ValueError("sms_sender: needs the name or number that the gateway knows this house by")
+
+    @property
+    def has_mail(self) -> bool:
+        """Tell whether mails go anywhere: a mail address cannot be proven otherwise."""
+        return self.mail_server is not None or self.mail_folder is not None
+
+    @property
+    def has_sms(self) -> bool:
+        """Tell whether text messages go anywhere: a mobile number cannot be proven otherwise."""
+        return self.sms_url is not None or self.mail_folder is not None
 
     @property
     def is_mail_plain(self) -> bool:

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 import flask
 from flask import Flask, Request, Response, g, render_template, request  # noqa: TID251 (the edge alone keeps g)
+from jinja2 import Template
 from sqlalchemy.exc import DBAPIError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException
@@ -32,6 +33,9 @@ from idp.core.settings import Settings
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
+
+    from jinja2.environment import TemplateModule
+    from jinja2.runtime import Context
 
 log = logging.getLogger("idp.web")
 
@@ -59,10 +63,7 @@ _STRICT_TRANSPORT = ("Strict-Transport-Security", "max-age=63072000; includeSubD
 EXTENSION = "lienket"
 LANGUAGE_COOKIE = "lang"
 _DEFAULT_LANGUAGE = "LIENKET_DEFAULT_LANGUAGE"
-_PUBLISHED_HEADERS = {
-    "Cache-Control": "public, max-age=300",
-    "Access-Control-Allow-Origin": "*",
-}
+_PUBLISHED_SECONDS = 300
 _LONGEST_HEADERS = 16_384
 _ENTRIES_BY_STATUS = {
     404: errors.NOT_FOUND,
@@ -218,6 +219,18 @@ def drop_cookie(response: Response, name: str, settings: Settings) -> None:
 # --- pages ------------------------------------------------------------------------------------------------------
 
 
+class _Template(Template):
+    """A template whose macros are at hand once it was imported.
+
+    Jinja compares the names of the importing page with its own at each `import`, some forty times for one of our
+    pages and a third of what it costs. All our templates have the same global names: those of the environment.
+    """
+
+    def _get_default_module(self, ctx: "Context | None" = None) -> "TemplateModule":
+        module: TemplateModule = self._module or super()._get_default_module(ctx)
+        return module
+
+
 def render(
     template: str,
     *,
@@ -279,6 +292,11 @@ def prefer_languages(ui_locales: tuple[str, ...]) -> None:
     g.ui_locales = ui_locales
 
 
+def keep_no_language() -> None:
+    """Say that the browser is one that others use: the language chosen in it is forgotten when it is closed."""
+    g.keeps_language = False
+
+
 def current_language() -> str:
     """Return the language of the page being served. The browser's own header is not asked: a phone set up in
     English by a shop must not greet a farmer in English; the switch stands on every page."""
@@ -321,10 +339,10 @@ def json_answer(document: Mapping[str, Any], status: int = 200, headers: Mapping
     return response
 
 
-def published(body: bytes, etag: str) -> Response:
-    """Return a JSON document for everybody, kept for five minutes and readable from any origin; 304 if unchanged."""
+def published(body: bytes, etag: str, *, seconds: int = _PUBLISHED_SECONDS) -> Response:
+    """Return a JSON document for everybody, kept for so many seconds, readable from any origin; 304 if unchanged."""
     g.is_public = True
-    headers = {**_PUBLISHED_HEADERS, "ETag": etag}
+    headers = {"Cache-Control": f"public, max-age={seconds}", "Access-Control-Allow-Origin": "*", "ETag": etag}
     if request.headers.get("If-None-Match") == etag:
         return Response(status=304, headers=headers)
     return Response(body, mimetype="application/json", headers=headers)
@@ -363,6 +381,7 @@ def install(
 def _install_pages(app: Flask, settings: Settings) -> None:
     assets = json.loads((Path(app.root_path) / "static" / "manifest.json").read_text("utf-8"))
     asset_urls = {name: f"/static/{entry['file']}" for name, entry in assets.items()}
+    app.jinja_env.template_class = _Template
     app.jinja_env.add_extension("jinja2.ext.i18n")
     text, counted_text = i18n.gettext_callables(current_language)
     app.jinja_env.install_gettext_callables(text, counted_text, newstyle=True)  # type: ignore[attr-defined]
@@ -425,11 +444,11 @@ def _install_headers(app: Flask, settings: Settings) -> None:
                 policy += "; frame-src " + " ".join(sorted(set(frames)))
             response.headers["Content-Security-Policy"] = policy
             if chosen := g.get("chosen_language"):
-                response.set_cookie(
-                    LANGUAGE_COOKIE, chosen, max_age=31_536_000, secure=settings.is_https, samesite="Lax", httponly=True
-                )
+                _remember_language(response, chosen, settings)
         elif g.get("is_public") or request.endpoint == "static":
             request.environ[_CONSTANTS] = public
+        if not g.get("keeps_language", True) and (known := request.cookies.get(LANGUAGE_COOKIE)) in i18n.LANGUAGES:
+            _remember_language(response, g.get("chosen_language") or known, settings)
         request_line(
             reference=g.reference,
             method=request.method,
@@ -438,6 +457,13 @@ def _install_headers(app: Flask, settings: Settings) -> None:
             milliseconds=(time.perf_counter() - g.started) * 1000,
         )
         return response
+
+
+def _remember_language(response: Response, language: str, settings: Settings) -> None:
+    life = 31_536_000 if g.get("keeps_language", True) else None
+    response.set_cookie(
+        LANGUAGE_COOKIE, language, max_age=life, secure=settings.is_https, samesite="Lax", httponly=True
+    )
 
 
 def _install_failures(app: Flask, machine_paths: frozenset[str], machine_error: Callable[[Entry], Response]) -> None:

@@ -1,7 +1,7 @@
 """Answers that only one client can read: JWE in compact form, to a public key the client registered.
 
-Owns choosing the key and encrypting. Nothing is ever decrypted here: clients send us no JWE. Nothing is compressed
-either, because length would then tell what is inside (RFC 8725, 3.6).
+Owns choosing the key and encrypting. Clients send us no JWE; what providers encrypt to us is `decryption`'s.
+Nothing is compressed, because length would then tell what is inside (RFC 8725, 3.6).
 """
 
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""The table of signing keys."""
+"""The table of our keys: those we sign with, and those that answers to us are encrypted to."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -12,7 +12,10 @@ from idp.core.database import Instant, Json, Model, Query
 
 
 class KeyState(StrEnum):
-    """The life of a key: published, then signing, then only verifying, then gone from the JWKS."""
+    """The life of a key: published, then signing, then only verifying, then gone from the JWKS.
+
+    One that answers are encrypted to is published while PENDING or ACTIVE, and opens them until it is RETIRED.
+    """
 
     PENDING = "pending"
     ACTIVE = "active"
@@ -21,7 +24,10 @@ class KeyState(StrEnum):
 
 
 class SigningKey(Model):
-    """One signing key pair; the private half is sealed by the keyring."""
+    """One key pair; the private half is sealed by the keyring.
+
+    `algorithm` is that of its signatures, or one of decryption.KINDS.
+    """
 
     __tablename__ = "signing_key"
 

@@ -9,7 +9,7 @@ from joserfc.errors import JoseError
 from idp.keys import encryption
 from idp.keys.jose import CLIENT_ALGORITHMS, MAX_KID_LENGTH, verification_keys
 
-_PRIVATE_MEMBERS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
+PRIVATE_MEMBERS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
 _KEPT_MEMBERS = ("kty", "kid", "use", "alg", "crv", "x", "y", "n", "e")
 MIN_RSA_BITS = 2_048
 MAX_RSA_BITS = 4_096
@@ -25,7 +25,7 @@ def checked(jwk: Mapping[str, Any], algorithms: Collection[str] = CLIENT_ALGORIT
     Accepted are RSA keys of 2048 to 4096 bits with a usual exponent (RS256, PS256, RSA-OAEP-256), P-256 keys (ES256,
     ECDH-ES) and Ed25519 keys. A key must sign with one of `algorithms`, or be for encryption: by `use`, by `alg`.
     """
-    if not _PRIVATE_MEMBERS.isdisjoint(jwk):
+    if not PRIVATE_MEMBERS.isdisjoint(jwk):
         raise JwkRefused("holds a private or shared key; send only the public half and make a new pair")
     if not isinstance(jwk.get("kid", ""), str) or len(jwk.get("kid", "")) > MAX_KID_LENGTH:
         raise JwkRefused(f"kid must be a text of at most {MAX_KID_LENGTH} characters")

@@ -5,14 +5,15 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from idp.core import clock
-from idp.core.database import DatabaseUnavailable, HotPath, as_uuid
+from idp.core.database import DatabaseUnavailable, HotPath, Row, as_uuid
 from idp.core.keyring import Keyring, Purpose, SealBroken
-from idp.keys import jose, signer
+from idp.keys import decryption, jose, signer
+from idp.keys.decryption import DecryptionKey
 from idp.keys.jose import SIGNING_ALGORITHMS, TokenRefused, VerificationKey
 from idp.keys.models import READ_NEXT_KEY, READ_REVISION, KeyState
 from idp.keys.rotation import place_of
@@ -28,16 +29,31 @@ class NoSigningKey(Exception):
 
 
 @dataclass(frozen=True)
+class KeySet:
+    """A key set as it is published: JSON (RFC 7517, 5), and its entity tag, quoted (RFC 9110, 8.8.3)."""
+
+    jwks: bytes
+    etag: str
+
+    @classmethod
+    def of(cls, members: Iterable[Mapping[str, Any]]) -> Self:
+        """Return the set of these public JWKs."""
+        jwks = json.dumps({"keys": list(members)}, separators=(",", ":")).encode()
+        return cls(jwks, f'"{hashlib.sha256(jwks).hexdigest()[:32]}"')
+
+
+@dataclass(frozen=True)
 class _Keys:
     revision: object
     signers: Mapping[str, Signer]
     verifiers: tuple[VerificationKey, ...]
-    jwks: bytes
-    etag: str
+    openers: tuple[DecryptionKey, ...]
+    for_clients: KeySet
+    for_providers: KeySet
 
 
 class SigningKeys:
-    """The signing keys of this process.
+    """The keys of this process: those it signs with, and those that answers of providers are encrypted to.
 
     At most one statement every FRESH_SECONDS asks whether anything changed; private keys are unsealed once. While
     the database does not answer, the keys loaded last stay in use. Safe to use from several threads.
@@ -49,7 +65,7 @@ class SigningKeys:
         self._lock = threading.Lock()
         self._keys: _Keys | None = None
         self._checked = 0.0
-        self._loaded: dict[str, Signer] = {}
+        self._loaded: dict[str, Signer | DecryptionKey] = {}
 
     def signer(self, algorithm: str) -> Signer:
         """Return the active key for `algorithm`. Raises NoSigningKey, and DatabaseUnavailable before the first load."""
@@ -59,13 +75,24 @@ class SigningKeys:
             raise NoSigningKey(algorithm) from None
 
     def jwks(self) -> bytes:
-        """Return the key set to publish, as JSON (RFC 7517, 5): pending, active and retiring keys."""
-        return self._current().jwks
+        """Return the key set for clients, as JSON (RFC 7517, 5): pending, active and retiring signing keys."""
+        return self._current().for_clients.jwks
 
     @property
     def etag(self) -> str:
         """Return the entity tag of `jwks`, quoted (RFC 9110, 8.8.3)."""
-        return self._current().etag
+        return self._current().for_clients.etag
+
+    def for_providers(self) -> KeySet:
+        """Return the key set for identity providers: what our assertions verify with, and what to encrypt to.
+
+        A key to encrypt to leaves it when its successor is in use, so that it is forgotten before it is retired.
+        """
+        return self._current().for_providers
+
+    def opened(self, compact: str, *, alg: str, enc: str) -> str:
+        """Return the token inside one that was encrypted to us; as decryption.opened. Raises TokenRefused."""
+        return decryption.opened(self._current().openers, compact, alg=alg, enc=enc)
 
     def verify(
         self,
@@ -120,32 +147,36 @@ class SigningKeys:
     def _load(self) -> _Keys:
         # First the revision: a change in between is then seen by the next look rather than missed.
         revision = self._revision()
-        signers: dict[str, Signer] = {}
-        loaded: dict[str, Signer] = {}
-        published: list[tuple[int, str, dict[str, Any]]] = []
+        rows: list[tuple[Row, dict[str, Any]]] = []
         kid = ""
         while (row := self._hot_path.one(READ_NEXT_KEY, {"after": kid})) is not None:
             kid = row["kid"]
-            jwk: dict[str, Any] = json.loads(row["public"])
-            if row["state"] == KeyState.ACTIVE:
-                loaded[kid] = self._loaded.get(kid) or self._unseal(row, jwk)
-                signers[row["algorithm"]] = loaded[kid]
-            published.append((_ORDER.index(row["state"]), kid, jwk))
-        self._loaded = loaded
-        # The key in use first, for portals that take the first one.
-        members = [jwk for _, _, jwk in sorted(published, key=lambda entry: entry[:2])]
-        jwks = json.dumps({"keys": members}, separators=(",", ":")).encode()
+            rows.append((row, json.loads(row["public"])))
+        # The key in use first, for those who take the first one.
+        rows.sort(key=lambda entry: (_ORDER.index(entry[0]["state"]), entry[0]["kid"]))
+        self._loaded = {row["kid"]: self._used(row, jwk) for row, jwk in rows if _is_used(row, jwk)}
+        signing = [jwk for _, jwk in rows if jwk["use"] == "sig"]
+        hiding = [jwk for row, jwk in rows if jwk["use"] == "enc" and row["state"] != KeyState.RETIRING]
         return _Keys(
             revision=revision,
-            signers=signers,
-            verifiers=tuple(key for jwk in members for key in jose.verification_keys(jwk, (jwk["alg"],))),
-            jwks=jwks,
-            etag=f'"{hashlib.sha256(jwks).hexdigest()[:32]}"',
+            signers={key.algorithm: key for key in self._loaded.values() if not isinstance(key, DecryptionKey)},
+            verifiers=tuple(key for jwk in signing for key in jose.verification_keys(jwk, (jwk["alg"],))),
+            openers=tuple(key for key in self._loaded.values() if isinstance(key, DecryptionKey)),
+            for_clients=KeySet.of(signing),
+            for_providers=KeySet.of([*signing, *hiding]),
         )
 
-    def _unseal(self, row: Mapping[str, Any], jwk: Mapping[str, Any]) -> Signer:
+    def _used(self, row: Row, jwk: Mapping[str, Any]) -> Signer | DecryptionKey:
+        if (known := self._loaded.get(row["kid"])) is not None:
+            return known
         place = place_of(as_uuid(row["id"]).hex)
-        return signer.load(self._keyring.unseal(row["private"], place, purpose=Purpose.SIGNING), jwk)
+        pem = self._keyring.unseal(row["private"], place, purpose=Purpose.SIGNING)
+        return signer.load(pem, jwk) if jwk["use"] == "sig" else decryption.load(pem, jwk, row["algorithm"])
 
 
 _ORDER = (KeyState.ACTIVE, KeyState.PENDING, KeyState.RETIRING)
+
+
+def _is_used(row: Row, jwk: Mapping[str, Any]) -> bool:
+    # An answer may be encrypted to any key that was ever published and is not retired.
+    return bool(jwk["use"] == "enc" or row["state"] == KeyState.ACTIVE)

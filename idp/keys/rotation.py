@@ -1,10 +1,10 @@
-"""The life of signing keys: made, published before use, active, retiring, retired.
+"""The life of our keys: made, published before use, active, retiring, retired.
 
 Every act commits by itself, may be called twice, and from several processes at once: the unique `slot` of a key
 allows one pending and one active key per algorithm whatever happens in parallel.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -17,7 +17,7 @@ from idp.core import clock
 from idp.core.database import db
 from idp.core.ids import new_id
 from idp.core.keyring import Keyring, Place, Purpose
-from idp.keys import signer
+from idp.keys import decryption, signer
 from idp.keys.jose import SIGNING_ALGORITHMS
 from idp.keys.models import KeyState, SigningKey
 
@@ -25,6 +25,8 @@ from idp.keys.models import KeyState, SigningKey
 PUBLISHED_BEFORE_USE = timedelta(hours=24)
 KEPT_AFTER_USE = timedelta(hours=48)
 LONGEST_USE = timedelta(days=90)
+# Keys of the last kinds are there once a provider encrypts with them (OpenID Connect Core 1.0, 10.2.1).
+ALGORITHMS = (*SIGNING_ALGORITHMS, *decryption.KINDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,16 +43,16 @@ def place_of(row: str) -> Place:
     return Place("signing_key", "private", row)
 
 
-def ensure_keys(keyring: Keyring) -> tuple[KeyChange, ...]:
-    """Make an active key for every algorithm that has none; return what was made.
+def ensure_keys(keyring: Keyring, algorithms: Collection[str] = SIGNING_ALGORITHMS) -> tuple[KeyChange, ...]:
+    """Make an active key for each of `algorithms` that has none; return what was made.
 
-    The first keys sign at once: nobody can have cached a key set before there was one.
+    The first keys are used at once: nobody can have cached a key set before there was one.
     """
 
     def make_missing(keys: _Keys) -> list[KeyChange]:
         return [
             keys.add(keyring, algorithm, KeyState.ACTIVE)
-            for algorithm in SIGNING_ALGORITHMS
+            for algorithm in algorithms
             if keys.find(algorithm, KeyState.ACTIVE) is None
         ]
 
@@ -58,16 +60,17 @@ def ensure_keys(keyring: Keyring) -> tuple[KeyChange, ...]:
 
 
 def rotate(keyring: Keyring, algorithm: str | None = None, *, emergency: bool = False) -> tuple[KeyChange, ...]:
-    """Publish a successor for the active key of `algorithm`, or of every algorithm.
+    """Publish a successor for the active key of `algorithm`, or of every algorithm in use.
 
     It becomes active by `advance` after PUBLISHED_BEFORE_USE; a successor that is waiting already is kept. With
     `emergency` a new key signs at once, and the old and the waiting one leave the key set: tokens they signed stop
-    verifying, which is the point when a private key may be known.
+    verifying and answers encrypted to them are not opened, which is the point when a private key may be known.
     """
 
     def publish(keys: _Keys) -> list[KeyChange]:
         changes = []
-        for each in (algorithm,) if algorithm else SIGNING_ALGORITHMS:
+        in_use = [each for each in ALGORITHMS if each in SIGNING_ALGORITHMS or keys.of(each)]
+        for each in (algorithm,) if algorithm else in_use:
             if emergency:
                 changes += [keys.move(key, KeyState.RETIRED) for key in keys.of(each)]
                 changes.append(keys.add(keyring, each, KeyState.ACTIVE))
@@ -90,7 +93,7 @@ def advance(keyring: Keyring, *, now: datetime | None = None) -> tuple[KeyChange
 
     def follow_the_clock(keys: _Keys) -> list[KeyChange]:
         changes = []
-        for algorithm in SIGNING_ALGORITHMS:
+        for algorithm in ALGORITHMS:
             active = keys.find(algorithm, KeyState.ACTIVE)
             pending = keys.find(algorithm, KeyState.PENDING)
             if pending is not None and pending.created_at + PUBLISHED_BEFORE_USE <= instant:

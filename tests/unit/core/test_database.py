@@ -3,6 +3,7 @@
 import multiprocessing
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -42,11 +43,30 @@ SPEND = Change(
         """,
     ),
 )
+GATE = "INSERT INTO rate_limit (digest, hits, expires_at) VALUES (:gate, 0, :gate_expires_at) ON CONFLICT DO NOTHING"
 GATED = Change(
     f"{SPEND.first} AND {{if_open}}",
     returning=SPEND.returning,
     then=SPEND.then,
-    gate="INSERT INTO rate_limit (digest, hits, expires_at) VALUES (:gate, 0, :gate_expires_at) ON CONFLICT DO NOTHING",
+    gates=(GATE,),
+)
+TWICE_GATED = replace(
+    GATED,
+    gates=(
+        GATE,
+        (
+            "INSERT INTO rate_limit (digest, hits, expires_at) "
+            "SELECT :second, 0, :gate_expires_at WHERE {if_open} ON CONFLICT DO NOTHING"
+        ),
+    ),
+)
+BEFORE = Change(
+    "UPDATE rate_limit SET hits = hits + 1 WHERE digest = :digest AND {in_order}",
+    before=(
+        "UPDATE rate_limit SET hits = hits - 1 WHERE digest = :one",
+        "DELETE FROM rate_limit WHERE digest = :other AND {in_order}",
+    ),
+    returning=("hits",),
 )
 READ = Query("SELECT digest, hits, expires_at, {now} AS now, '100%' AS percent FROM rate_limit WHERE digest = :digest")
 
@@ -92,6 +112,39 @@ def test_the_gate_is_passed_even_when_the_rest_touches_nothing(path: HotPath) ->
         spend_behind(path, b"gate")
     assert spend_behind(path, b"another")
     assert events() == 1
+
+
+def test_a_second_gate_is_tried_only_behind_the_first_and_the_shut_one_is_named(path: HotPath) -> None:
+    def spend_behind_both(gate: bytes, second: bytes, digest: bytes) -> bool:
+        values = {"digest": digest, "id": new_id(), "reference": None, "gate_expires_at": clock.now()}
+        return path.apply(TWICE_GATED, {**values, "gate": gate, "second": second}) is not None
+
+    for digest in (b"a", b"b"):
+        add(path, digest)
+    assert spend_behind_both(b"gate", b"second", b"a")
+    with pytest.raises(GateShut) as first:
+        spend_behind_both(b"gate", b"unspent", b"b")
+    with pytest.raises(GateShut) as second:
+        spend_behind_both(b"spent", b"second", b"b")
+    assert (first.value.gate, second.value.gate) == (0, 1)
+    # What was not tried can be spent later; what was spent before a shut gate stays spent.
+    assert spend_behind_both(b"other", b"unspent", b"b")
+    with pytest.raises(GateShut) as spent:
+        spend_behind_both(b"spent", b"another", b"b")
+    assert spent.value.gate == 0
+    assert events() == 2
+
+
+def test_what_stands_before_is_changed_whatever_becomes_of_the_rest(path: HotPath) -> None:
+    for digest in (b"a", b"b", b"c"):
+        add(path, digest)
+    values = {"one": b"a", "other": b"b"}
+    assert path.apply(BEFORE, {**values, "digest": b"c"}) == {"hits": 1}
+    assert path.apply(BEFORE, {**values, "digest": b"unknown"}) is None
+    assert path.one(READ, {"digest": b"b"}) is None
+    row = path.one(READ, {"digest": b"a"})
+    assert row is not None
+    assert row["hits"] == -2
 
 
 def test_values_come_back_as_written_when_read(path: HotPath) -> None:
@@ -175,7 +228,8 @@ def _race(url: str, wins) -> None:
 def test_one_process_wins_each_time_when_four_spend(provider: Provider) -> None:
     for number in range(100):
         add(provider.hot_path, str(number).encode())
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
     wins = context.Value("i", 0)
     running = [context.Process(target=_race, args=(provider.url, wins)) for _ in range(4)]
     for process in running:

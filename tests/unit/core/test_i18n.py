@@ -43,6 +43,17 @@ def test_every_language_has_every_text_when_compared_with_vietnamese(language: s
 
 
 @pytest.mark.parametrize("language", i18n.LANGUAGES)
+def test_every_entry_has_one_id_and_one_text(language: str) -> None:
+    """A merge can lay two entries into one, which gettext reads as one text of two sentences."""
+    text = (i18n.TRANSLATIONS / language / "LC_MESSAGES" / "idp.po").read_text("utf-8")
+    entries = [
+        (len(re.findall("^msgid ", each, re.MULTILINE)), len(re.findall("^msgstr ", each, re.MULTILINE)))
+        for each in text.split("\n\n")
+    ]
+    assert set(entries) <= {(1, 1), (0, 0)}
+
+
+@pytest.mark.parametrize("language", i18n.LANGUAGES)
 def test_placeholders_are_the_same_in_every_language(language: str) -> None:
     def placeholders(text: str) -> list[str]:
         return sorted(set(re.findall(r"%\((\w+)\)s", text)))

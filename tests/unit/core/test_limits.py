@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from idp.core import limits
 from idp.core.database import DatabaseUnavailable, db, hot_path
+from idp.core.ids import new_id
 from idp.core.limits import Counter, CounterUnavailable, Limiter, RateLimit, SqlCounter, ValkeyCounter
 from tests.services import free_port
 from tests.unit.core.provider import close, provider_on
@@ -67,7 +68,8 @@ def _hit(kind: str, url: str, allowed) -> None:
 
 
 def test_exactly_the_limit_is_allowed_when_four_processes_hit(place: tuple[str, str]) -> None:
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
     allowed = context.Value("i", 0)
     running = [context.Process(target=_hit, args=(*place, allowed)) for _ in range(4)]
     for process in running:
@@ -140,3 +142,25 @@ def test_no_address_is_readable_when_stored(migrated_sqlite_url: str, tmp_path: 
         stored = db.session.scalars(sa.select(RateLimit.digest)).one()
     assert b"192.0.2.7" not in stored
     assert len(stored) == 32
+
+
+def test_a_client_is_slowed_after_its_burst_and_the_others_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr(limits.time, "monotonic", lambda: now)
+    buckets = limits.Buckets(10)
+    loud, quiet = new_id(), new_id()
+    assert sum(buckets.take(loud) for _ in range(200)) == 50
+    assert buckets.take(quiet)
+    now += 1
+    assert sum(buckets.take(loud) for _ in range(200)) == 10
+
+
+def test_full_buckets_are_forgotten_when_there_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "_MOST_BUCKETS", 5)
+    now = 100.0
+    monkeypatch.setattr(limits.time, "monotonic", lambda: now)
+    buckets = limits.Buckets(10)
+    for _ in range(20):
+        now += 1
+        assert buckets.take(new_id())
+    assert len(buckets._full_at) <= 5

@@ -12,6 +12,7 @@ class Owed:
     """Deliveries that meet one trouble after the other, and then none."""
 
     name = "test"
+    idle_seconds = 0.01
 
     def __init__(self, *troubles: Exception) -> None:
         self.troubles = list(troubles)
@@ -31,11 +32,6 @@ class Owed:
 
     def close(self) -> None:
         self.closed_after_the_last_round = not self._is_running
-
-
-@pytest.fixture(autouse=True)
-def _without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner, "_IDLE_SECONDS", 0.01)
 
 
 def test_deliveries_go_on_when_the_database_was_away_or_something_broke() -> None:
@@ -59,6 +55,24 @@ def test_one_kind_does_not_wait_for_another() -> None:
         assert free.is_through.wait(10)
         assert not stuck.is_through.is_set()
         gate.set()
+
+
+def test_waking_does_not_wait_for_the_next_look() -> None:
+    looked = threading.Semaphore(0)
+
+    class Watched(Owed):
+        idle_seconds = 60
+
+        def run_due(self, stop: threading.Event) -> int:
+            looked.release()
+            return super().run_due(stop)
+
+    with runner.running([Watched()]):
+        assert looked.acquire(timeout=10)
+        for _ in range(3):
+            runner.wake("test")
+            assert looked.acquire(timeout=10)
+    # And nobody waits a minute for the end.
 
 
 def test_everything_ends_when_the_body_fails() -> None:

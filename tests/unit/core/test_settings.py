@@ -19,7 +19,7 @@ def test_defaults_hold_when_nothing_is_set() -> None:
     settings = load({"PATH": "/bin"})
     assert settings == Settings()
     assert settings.is_sandbox
-    assert settings.issuer_host == "127.0.0.1:8000"
+    assert settings.issuer_host == "localhost:8000"
     assert not settings.is_https
 
 

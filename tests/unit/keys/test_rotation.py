@@ -13,7 +13,7 @@ from idp.audit.models import AuditEvent
 from idp.core import clock
 from idp.core.database import DatabaseUnavailable, Row, db
 from idp.core.keyring import SealBroken
-from idp.keys import jose, ring, rotation
+from idp.keys import encryption, jose, ring, rotation
 from idp.keys.jose import TokenRefused
 from idp.keys.models import KeyState, SigningKey
 from idp.keys.ring import NoSigningKey, SigningKeys
@@ -68,7 +68,8 @@ def _ensure(url: str, secrets: str) -> None:
 
 
 def test_one_key_each_is_made_when_processes_start_at_once(provider: Provider, tmp_path: Path) -> None:
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
     running = [context.Process(target=_ensure, args=(provider.url, str(tmp_path / "secrets"))) for _ in range(4)]
     for process in running:
         process.start()
@@ -205,6 +206,30 @@ def test_the_key_set_holds_no_private_part_when_published(provider: Provider) ->
     assert keys.etag.startswith('"')
     token = keys.signer("RS256").sign(CLAIMS, typ="JWT")
     assert jose.verify_with({"keys": published}, token, algorithms=("RS256",), typ="JWT") == CLAIMS
+
+
+@pytest.mark.holds("OIDCC-10-5")
+def test_a_key_to_encrypt_to_is_made_only_when_asked_for_and_then_rotated_with_the_others(provider: Provider) -> None:
+    rotation.ensure_keys(provider.keyring)
+    assert rotation.ensure_keys(provider.keyring, ["ECDH-ES"]) != ()
+    assert rotation.ensure_keys(provider.keyring, ["ECDH-ES"]) == ()
+    rotation.rotate(provider.keyring)
+    assert [state for algorithm, state in states() if algorithm == "ECDH-ES"] == ["active", "pending"]
+    assert "RSA-OAEP-256" not in dict(states())
+
+
+@pytest.mark.holds("OIDCC-10-5")
+def test_answers_to_a_compromised_key_are_not_opened(provider: Provider, monkeypatch: pytest.MonkeyPatch) -> None:
+    passed(monkeypatch)
+    rotation.ensure_keys(provider.keyring, ["RSA-OAEP-256"])
+    keys = SigningKeys(provider.hot_path, provider.keyring)
+    chosen = {"alg": "RSA-OAEP-256", "enc": "A256GCM"}
+    answer = encryption.encrypt("a.b.c", json.loads(keys.for_providers().jwks), **chosen)
+    assert keys.opened(answer, **chosen) == "a.b.c"
+    rotation.rotate(provider.keyring, "RSA-OAEP-256", emergency=True)
+    with pytest.raises(TokenRefused):
+        keys.opened(answer, **chosen)
+    assert keys.opened(encryption.encrypt("d", json.loads(keys.for_providers().jwks), **chosen), **chosen) == "d"
 
 
 def test_an_expired_token_is_refused_unless_it_is_a_hint(provider: Provider) -> None:
