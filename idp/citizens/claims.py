@@ -9,12 +9,13 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Any, Final
-from uuid import UUID
 
-from idp.citizens import birthdate, numbers
+from idp.citizens import birthdate, numbers, person_key
 from idp.citizens.birthdate import BirthDate
-from idp.citizens.models import profile_place
+from idp.citizens.models import Citizen, profile_place
+from idp.citizens.person_key import PersonKey
 from idp.core.keyring import Keyring, SealBroken
 
 # As an envelope is written, from the street to the country.
@@ -22,6 +23,31 @@ ADDRESS_MEMBERS: Final = ("formatted", "street_address", "locality", "region", "
 # Message ids of the catalogues for values that are words of ours rather than of the person.
 _GENDERS: Final = {"female": "gender.female", "male": "gender.male"}
 _YES_NO: Final = {True: "value.yes", False: "value.no"}
+
+
+class Source(StrEnum):
+    """Where values of a claim come from: the word of the register, the citizen's own, or the record of the account."""
+
+    REGISTER = "register"
+    CITIZEN = "citizen"
+    RECORD = "record"
+
+
+_SOURCES: Final = {
+    # The parts of a name are kept as far as the register's spelling holds them.
+    **dict.fromkeys(("name", "family_name", "middle_name", "given_name", "birthdate"), Source.REGISTER),
+    **dict.fromkeys(("identification_number", "identification_number_scheme"), Source.REGISTER),
+    **dict.fromkeys(("email", "email_verified", "phone_number", "phone_number_verified"), Source.CITIZEN),
+}
+
+
+def source_of(claim: str) -> Source:
+    """Return where the values of `claim` come from.
+
+    Only what the register confirms becomes an account, in the register's spelling; contact data are the citizen's, as
+    far as a code proved them; all else is what officers, documents or identity providers wrote into the record.
+    """
+    return _SOURCES.get(claim, Source.RECORD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,20 +85,25 @@ class Shown:
     is_message: bool = False
 
 
-def seal_profile(profile: Profile, citizen_id: UUID, keyring: Keyring) -> str:
-    """Return the stored form of `profile`, openable for this citizen only."""
+def seal_profile(profile: Profile, key: PersonKey) -> str:
+    """Return the stored form of `profile`, openable with this citizen's key only."""
     document = {"birth": profile.birth.iso(), "claims": dict(profile.claims)}
     text = json.dumps(document, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
-    return keyring.seal(text, profile_place(citizen_id))
+    return key.seal(text, profile_place(key.citizen_id))
 
 
-def open_profile(sealed: str, citizen_id: UUID, keyring: Keyring) -> Profile:
-    """Read a stored profile. Raises SealBroken for one that was altered or belongs to somebody else."""
-    document = json.loads(keyring.unseal(sealed, profile_place(citizen_id)))
+def open_profile(sealed: str, key: PersonKey) -> Profile:
+    """Read a stored profile. Raises SealBroken for one that was altered, belongs to somebody else, or was erased."""
+    document = json.loads(key.unseal(sealed, profile_place(key.citizen_id)))
     try:
         return Profile(claims=document["claims"], birth=birthdate.parse(document["birth"]))
     except (KeyError, TypeError, ValueError) as error:
         raise SealBroken(f"citizen.profile: {type(error).__name__}") from None
+
+
+def profile_of(citizen: Citizen, keyring: Keyring) -> Profile:
+    """Read the profile of an account that was loaded. Raises SealBroken."""
+    return open_profile(citizen.profile, person_key.of(citizen, keyring))
 
 
 def release(profile: Profile, names: Iterable[str]) -> dict[str, Any]:

@@ -1,14 +1,30 @@
 """Where a citizen is reached: the contact data of the sealed profile, as far as they were proven."""
 
+from collections.abc import Mapping
+from typing import Any, Final
 from uuid import UUID
 
 from idp.citizens.claims import open_profile
+from idp.citizens.person_key import PersonKey
 from idp.core import i18n
 from idp.core.database import HotPath, Query
 from idp.core.keyring import Keyring
+from idp.notify.channels import Channel
 from idp.notify.deliveries import Contact
 
-READ_CONTACT = Query("SELECT profile, locale FROM citizen WHERE id = :citizen_id")
+CLAIMS: Final[Mapping[Channel, tuple[str, str]]] = {
+    Channel.MAIL: ("email", "email_verified"),
+    Channel.SMS: ("phone_number", "phone_number_verified"),
+}
+"""The claims of each channel: the address, and whether it was proven."""
+
+READ_CONTACT = Query("SELECT profile, data_key, locale, notices_by_sms FROM citizen WHERE id = :citizen_id")
+
+
+def proven(claims: Mapping[str, Any], channel: Channel) -> str | None:
+    """Return the proven address on `channel` in the claims of a profile, None without one."""
+    address, is_proven = CLAIMS[channel]
+    return claims.get(address) if claims.get(is_proven) is True else None
 
 
 class CitizenContacts:
@@ -25,11 +41,13 @@ class CitizenContacts:
         An address that nobody proved may be a stranger's, and is not used. Raises DatabaseUnavailable, SealBroken.
         """
         row = self._hot_path.one(READ_CONTACT, {"citizen_id": citizen_id})
-        if row is None:
+        if row is None or not row["profile"]:
+            # Nobody, or somebody who closed the account.
             return None
-        claims = open_profile(row["profile"], citizen_id, self._keyring).claims
-        is_proven = claims.get("email_verified") is True
+        claims = open_profile(row["profile"], PersonKey(citizen_id, row["data_key"], self._keyring)).claims
         return Contact(
-            mail=claims.get("email") if is_proven else None,
+            mail=proven(claims, Channel.MAIL),
+            phone=proven(claims, Channel.SMS),
+            by_sms=bool(row["notices_by_sms"]),
             language=i18n.negotiate(chosen=row["locale"], default=self._default_language),
         )

@@ -11,8 +11,9 @@ from uuid import UUID
 
 from idp.audit.events import Event
 from idp.audit.record import record
+from idp.citizens import person_key
 from idp.citizens.assurance import Proofing, RegistryStatus
-from idp.citizens.claims import Profile, open_profile
+from idp.citizens.claims import Profile, profile_of
 from idp.citizens.credentials import password, totp
 from idp.citizens.documents import CitizenDocument, Row, parse_all
 from idp.citizens.lookup import find_number, new_number, reindex
@@ -115,7 +116,7 @@ def _write(prepared: _Prepared, *, keyring: Keyring, now: datetime) -> Enrolment
     document, said, profile = prepared.document, prepared.said, prepared.profile
     citizen = db.session.get(Citizen, prepared.citizen_id, populate_existing=True, with_for_update=True)
     is_new = citizen is None
-    before = None if citizen is None else open_profile(citizen.profile, citizen.id, keyring)
+    before = None if citizen is None else profile_of(citizen, keyring)
     if citizen is None:
         citizen = _new_citizen(prepared, keyring=keyring, now=now)
     was = None if before is None else (citizen.proofing, citizen.registry_status)
@@ -153,6 +154,7 @@ def _new_citizen(prepared: _Prepared, *, keyring: Keyring, now: datetime) -> Cit
         state=CitizenState.ACTIVE,
         proofing=Proofing.WELL_FORMED,
         registry_status=RegistryStatus.PENDING,
+        data_key=person_key.new(prepared.citizen_id, keyring),
         profile="",
         created_at=now,
         updated_at=now,

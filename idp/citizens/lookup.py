@@ -10,10 +10,15 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from idp.citizens.models import CitizenNumber
-from idp.core.database import db
+from idp.citizens import person_key
+from idp.citizens.models import CitizenNumber, number_place
+from idp.core.database import HotPath, Query, as_uuid, db
 from idp.core.ids import new_id
-from idp.core.keyring import Keyring, Place, Purpose
+from idp.core.keyring import Keyring, Purpose
+
+READ_HOLDER = Query(
+    "SELECT citizen_id FROM citizen_number WHERE index_key_id = :key_id AND number_index = :value LIMIT 1"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +54,18 @@ def find_number(scheme: str, number: str, *, keyring: Keyring) -> CitizenNumber 
     return db.session.scalars(sa.select(CitizenNumber).where(sa.or_(*wanted)).limit(1)).first()
 
 
+def holder_of(scheme: str, number: str, *, keyring: Keyring, hot_path: HotPath) -> UUID | None:
+    """Return whose canonical `number` it is or was, or None, for callers without a unit of work.
+
+    Every key is tried whichever finds it, so that the time does not tell whether there is anybody.
+    """
+    rows = [
+        hot_path.one(READ_HOLDER, {"key_id": index.key_id, "value": index.value})
+        for index in every_index(scheme, number, keyring=keyring)
+    ]
+    return next((as_uuid(row["citizen_id"]) for row in rows if row is not None), None)
+
+
 def current_number(citizen_id: UUID) -> CitizenNumber | None:
     """Return the record of the number a citizen has now, or None."""
     current = sa.select(CitizenNumber).where(CitizenNumber.citizen_id == citizen_id, CitizenNumber.valid_to.is_(None))
@@ -63,7 +80,7 @@ def new_number(citizen_id: UUID, scheme: str, number: str, *, keyring: Keyring, 
         id=key,
         citizen_id=citizen_id,
         scheme=scheme,
-        number=keyring.seal(number, Place(CitizenNumber.__tablename__, "number", key.hex)),
+        number=person_key.ensure(citizen_id, keyring=keyring).seal(number, number_place(key)),
         index_key_id=index.key_id,
         number_index=index.value,
         valid_from=now,

@@ -6,7 +6,7 @@ clear match leaves the account without a level until a later answer lifts it.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -15,10 +15,11 @@ from uuid import UUID
 
 from idp.audit.events import Event
 from idp.audit.record import record
-from idp.citizens import birthdate, numbers
+from idp.citizens import assurance, birthdate, numbers, person_key
 from idp.citizens.assurance import Proofing, RegistryStatus
 from idp.citizens.birthdate import BirthDate
-from idp.citizens.claims import Profile, open_profile, seal_profile
+from idp.citizens.claims import Profile, profile_of, seal_profile
+from idp.citizens.credentials import means_of
 from idp.citizens.lookup import current_number, find_number, new_number
 from idp.citizens.models import Citizen
 from idp.citizens.names import name_exact
@@ -37,10 +38,15 @@ from idp.core import clock
 from idp.core.database import database_now, db
 from idp.core.ids import new_handle
 from idp.core.keyring import Keyring
+from idp.core.levels import Level
 from idp.core.settings import Settings
+from idp.notify import notices
+from idp.notify.notices import Notice
 
 _log = logging.getLogger(__name__)
 
+STOPPING = frozenset({RegistryStatus.DECEASED, RegistryStatus.LOCKED, RegistryStatus.REPLACED})
+"""Words of the register that end what is open: the account is not merely unproven, it must not be used."""
 _NAME_PARTS = ("family_name", "middle_name", "given_name")
 
 
@@ -61,13 +67,14 @@ class Said:
     """What the register said about one person, read.
 
     `is_person` tells that number, name and birth date belong together there. `full_name` and `birth` are the
-    register's own, given then only. `new_number` is canonical. `fields` says how name and birth date compared: for
-    the event alone, never for a page or a log.
+    register's own, given then only. `is_ambiguous`: it knows several who could be meant. `new_number` is canonical.
+    `fields` says how name and birth date compared: for the event alone, never for a page or a log.
     """
 
     status: RegistryStatus
     is_person: bool = False
     is_rectified: bool = False
+    is_ambiguous: bool = False
     full_name: str | None = field(default=None, repr=False)
     birth: BirthDate | None = field(default=None, repr=False)
     new_number: str | None = field(default=None, repr=False)
@@ -110,7 +117,8 @@ def ask(profile: Profile, *, reason: Reason, registry: PopulationRegistry) -> Sa
             _log.error("the register refuses our question", extra={"outcome": "bad_request"})
             return None
         if answer.outcome not in _IS_PERSON:
-            return Said(_STATUS[answer.outcome], fields=answer.fields)
+            is_ambiguous = answer.outcome is Outcome.AMBIGUOUS
+            return Said(_STATUS[answer.outcome], is_ambiguous=is_ambiguous, fields=answer.fields)
         known_birth = answer.attributes.get(Attribute.BIRTHDATE)
         return Said(
             _STATUS[answer.outcome],
@@ -151,7 +159,7 @@ def keep_profile(
     if before is not None and {**profile.claims, **unchanging} == before.claims and profile.birth == before.birth:
         return False
     stamped = Profile({**profile.claims, "updated_at": clock.epoch(now)}, profile.birth)
-    citizen.profile = seal_profile(stamped, citizen.id, keyring)
+    citizen.profile = seal_profile(stamped, person_key.ensure(citizen.id, keyring=keyring))
     citizen.locale = stamped.claims.get("locale")
     citizen.updated_at = now
     return True
@@ -172,23 +180,31 @@ def is_due(
     return registry_checked_at is None or now - registry_checked_at >= timedelta(seconds=settings.registry_recheck)
 
 
-def recheck(citizen_id: UUID, *, settings: Settings, keyring: Keyring, registry: PopulationRegistry) -> RecheckOutcome:
+def recheck(
+    citizen_id: UUID,
+    *,
+    settings: Settings,
+    keyring: Keyring,
+    registry: PopulationRegistry,
+    heed: Callable[[RegistryStatus], object] = lambda status: None,
+) -> RecheckOutcome:
     """Ask the register about a citizen again and bring the account to what it says.
 
-    Side effects: the account, its number history and its audit events, committed together. Raises LookupError for
-    an unknown citizen.
+    `heed` is told the new status before the commit: what follows from it elsewhere happens with it or not at all.
+    Side effects: the account, its number history, a notice when its level or number changed or it was stopped, and its
+    audit events, committed together. Raises LookupError for an unknown citizen.
     """
     citizen = _citizen(citizen_id)
-    asked = open_profile(citizen.profile, citizen_id, keyring)
+    asked = profile_of(citizen, keyring)
     db.session.commit()
     said = ask(asked, reason=Reason.SIGN_IN, registry=registry)
     citizen = _citizen(citizen_id)
-    profile = open_profile(citizen.profile, citizen_id, keyring)
+    profile = profile_of(citizen, keyring)
     if _identity(profile) != _identity(asked):
         # Somebody corrected the account meanwhile; the answer was about the person as they were.
         db.session.commit()
-        return recheck(citizen_id, settings=settings, keyring=keyring, registry=registry)
-    was = citizen.registry_status
+        return recheck(citizen_id, settings=settings, keyring=keyring, registry=registry, heed=heed)
+    was, level = citizen.registry_status, _reachable(citizen)
     now = database_now()
     outcome, settled = settle(citizen, profile, said, keyring=keyring, now=now)
     keep_profile(citizen, settled, before=profile, keyring=keyring, now=now)
@@ -201,8 +217,26 @@ def recheck(citizen_id: UUID, *, settings: Settings, keyring: Keyring, registry:
         outcome=outcome.value,
         detail={"was": was.value, "is": citizen.registry_status.value, **_compared(said)},
     )
+    _tell(citizen, was=was, level=level, keyring=keyring)
+    heed(citizen.registry_status)
     db.session.commit()
     return outcome
+
+
+def _reachable(citizen: Citizen) -> Level:
+    return assurance.reachable(citizen.proofing, citizen.registry_status, means_of(citizen.id))
+
+
+def _tell(citizen: Citizen, *, was: RegistryStatus, level: Level, keyring: Keyring) -> None:
+    """Owe the citizen a notice when the register's word changed what the account is worth.
+
+    Who was never matched has no level yet; the first answer is part of their way in and no news.
+    """
+    if citizen.registry_status in STOPPING:
+        if citizen.registry_status is not was:
+            notices.owe(citizen.id, Notice.ACCOUNT_STOPPED, keyring=keyring)
+    elif was is not RegistryStatus.PENDING and _reachable(citizen) is not level:
+        notices.owe(citizen.id, Notice.LEVEL_CHANGED, keyring=keyring)
 
 
 def settle(
@@ -245,6 +279,8 @@ def _take_number(citizen: Citizen, profile: Profile, said: Said, *, keyring: Key
         if former is not None:
             former.valid_to, former.replaced_by_id = now, successor.id
         record(db.session, Event.NUMBER_REPLACED, citizen_id=citizen.id)
+        # Or the next form that shows the new number would be the first its owner hears of it.
+        notices.owe(citizen.id, Notice.NUMBER_REPLACED, keyring=keyring)
     return True
 
 

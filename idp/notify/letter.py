@@ -1,16 +1,18 @@
-"""The words of a notice: what happened, when, where, and what to do if it was not the citizen.
+"""The words of a notice: what happened, when, where, and what to do if it was not the citizen. And those of a code.
 
-A letter never holds the number, a name of the person, an address of the network, or any link: a mail with a link that
-leads to a sign-in teaches people to follow the next one, from somebody else. Its subject says nothing personal.
+A letter never holds the number, a name of the person or an address of the network, and its subject says nothing
+personal. Its one link leads to a page that never asks for a password and never signs in, and the letter says so: a mail
+with a link that leads to a sign-in teaches people to follow the next one, from somebody else.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from html import escape
 
 from idp.core import clock
 from idp.core.i18n import DEFAULT_LANGUAGE, translate
+from idp.notify.channels import Letter
+from idp.notify.codes import CodePurpose
 from idp.notify.notices import Fact, Notice
 
 _SHELL = """\
@@ -26,18 +28,19 @@ _SHELL = """\
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Letter:
-    """One notice in one language, as plain text and as an HTML document that says the same."""
+def compose(
+    kind: Notice,
+    facts: Mapping[str, Fact],
+    *,
+    at: datetime,
+    language: str,
+    service_name: str,
+    not_me: str | None = None,
+) -> Letter:
+    """Return the letter of a notice of `kind` about what happened `at`.
 
-    language: str
-    subject: str
-    text: str = field(repr=False)
-    html: str = field(repr=False)
-
-
-def compose(kind: Notice, facts: Mapping[str, Fact], *, at: datetime, language: str, service_name: str) -> Letter:
-    """Return the letter of a notice of `kind` about what happened `at`."""
+    `not_me` is the link by which its reader disowns that (`refusals`), None where nobody's act is told of.
+    """
     service = _line(service_name)
     subject = translate(language, f"notice.{kind}.subject", service=service)
     what = translate(language, f"notice.{kind}.what", service=service)
@@ -48,12 +51,52 @@ def compose(kind: Notice, facts: Mapping[str, Fact], *, at: datetime, language: 
     if isinstance(device := facts.get("device"), str):
         known = device or translate(language, "notice.device-unknown")
         details.append(translate(language, "notice.device", device=_line(known)))
-    after = [translate(language, f"notice.{kind}.advice"), translate(language, "notice.no-link", service=service)]
-    text = "\n\n".join([what, "\n".join(details), *after]) + "\n"
+    if isinstance(names := facts.get("counter"), Mapping) and names:
+        counter = _line(names.get(language) or names[DEFAULT_LANGUAGE])
+        details.append(translate(language, "notice.counter", counter=counter))
+    if isinstance(names := facts.get("provider"), Mapping):
+        provider = _line(names.get(language) or names[DEFAULT_LANGUAGE])
+        details.append(translate(language, "notice.provider", provider=provider))
+    if isinstance(reference := facts.get("reference"), str):
+        details.append(translate(language, "notice.reference", reference=_line(reference)))
+    if isinstance(left := facts.get("left"), str):
+        details.append(translate(language, "notice.codes-left", left=left))
+    if isinstance(day := facts.get("day"), str):
+        details.append(translate(language, "notice.day", day=_line(day)))
+    advice = translate(language, f"notice.{kind}.advice", service=service)
+    end = translate(language, "notice.no-link", service=service)
+    paragraphs, marked = [advice], [escape(advice)]
+    if not_me is not None:
+        offer, promise = translate(language, "notice.not-me"), translate(language, "notice.not-me-safe")
+        paragraphs += [f"{offer}\n{not_me}", promise]
+        address = escape(not_me)
+        marked += [f'{escape(offer)}<br>\n<a href="{address}">{address}</a>', escape(promise)]
+    text = "\n\n".join([what, "\n".join(details), *paragraphs, end]) + "\n"
     items = "\n".join(f"<li>{escape(detail)}</li>" for detail in details)
-    body = "\n".join([f"<p>{escape(what)}</p>", f"<ul>\n{items}\n</ul>", *(f"<p>{escape(part)}</p>" for part in after)])
+    parts = "\n".join(f"<p>{part}</p>" for part in (*marked, escape(end)))
+    body = f"<p>{escape(what)}</p>\n<ul>\n{items}\n</ul>\n{parts}"
     html = _SHELL.format(language=language, subject=escape(subject), body=body)
-    return Letter(language, subject, text, html)
+    # What nobody did, nobody can disown: there the message says what to do next.
+    short = f"{subject}. {advice if not_me is None else translate(language, 'notice.short')}"
+    return Letter(language, subject, text, html, short)
+
+
+def compose_code(purpose: CodePurpose, facts: Mapping[str, Fact], *, language: str, service_name: str) -> Letter:
+    """Return the letter that brings a code. Its subject does not hold the code: screens that are locked show it."""
+    service = _line(service_name)
+    subject = translate(language, "code.subject", service=service)
+    # First, where a telephone looks for it.
+    parts = [translate(language, "code.what", code=facts["code"], service=service)]
+    aim = translate(language, f"code.for.{purpose}")
+    if isinstance(names := facts.get("agency"), Mapping):
+        agency = _line(names.get(language) or names[DEFAULT_LANGUAGE])
+        aim = f"{aim} {translate(language, 'code.where', agency=agency)}"
+    parts += [aim, translate(language, "code.scam")]
+    short = " ".join(parts)
+    parts += [translate(language, "code.lasts"), translate(language, "code.not-you")]
+    body = "\n".join(f"<p>{escape(part)}</p>" for part in parts)
+    html = _SHELL.format(language=language, subject=escape(subject), body=body)
+    return Letter(language, subject, "\n\n".join(parts) + "\n", html, short)
 
 
 def _line(text: str) -> str:

@@ -8,7 +8,6 @@ import re
 import smtplib
 import socket
 import ssl
-import stat
 import threading
 from contextlib import suppress
 from email.errors import MessageError
@@ -21,9 +20,10 @@ from typing import Any, Protocol
 from urllib.parse import urlsplit
 from uuid import UUID
 
-from idp.core import clock
+from idp.core import clock, secret_files
+from idp.core.secret_files import SecretFileRefused
 from idp.core.settings import Settings, SettingsRefused
-from idp.notify.letter import Letter
+from idp.notify.channels import Letter, NotCarried
 
 CREDENTIALS = "mail.credentials"
 """File in the secrets directory: the user's name on its first line, the password on its second, in ASCII."""
@@ -34,20 +34,22 @@ _DOMAIN = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})+")
 _PERMANENT = range(500, 600)
 
 
-class NotCarried(Exception):
-    """A message did not go. `outcome` is a word without any address; `is_final` tells that it never will."""
-
-    def __init__(self, outcome: str, *, is_final: bool = False) -> None:
-        super().__init__(outcome)
-        self.outcome = outcome
-        self.is_final = is_final
-
-
 class Carrier(Protocol):
     """A way for a message to leave this house."""
 
     def carry(self, message: EmailMessage) -> None:
         """Hand `message` over for its one recipient. Raises NotCarried."""
+
+
+class MailSender:
+    """The channel of mail: from `sender` ("Name <address>"), by `carrier`."""
+
+    def __init__(self, carrier: Carrier, *, sender: str) -> None:
+        self._carrier = carrier
+        self._sender = sender
+
+    def send(self, letter: Letter, *, to: str, message_id: UUID) -> None:
+        self._carrier.carry(message(letter, to=to, sender=self._sender, notice_id=message_id))
 
 
 def message(letter: Letter, *, to: str, sender: str, notice_id: UUID) -> EmailMessage:
@@ -60,7 +62,7 @@ def message(letter: Letter, *, to: str, sender: str, notice_id: UUID) -> EmailMe
     made = EmailMessage(policy=SMTP)
     try:
         made["From"] = Address(name, addr_spec=from_address)
-        made["To"] = Address(addr_spec=_routable(to))
+        made["To"] = Address(addr_spec=routable(to))
         made["Subject"] = letter.subject
     except (ValueError, MessageError, UnicodeError):
         # Without the cause: it quotes the address.
@@ -77,7 +79,7 @@ def message(letter: Letter, *, to: str, sender: str, notice_id: UUID) -> EmailMe
     return made
 
 
-def _routable(address: str) -> str:
+def routable(address: str) -> str:
     """Return an address in ASCII, its domain as the DNS has it (RFC 5890). Raises ValueError or UnicodeError."""
     local_part, _, domain = address.rpartition("@")
     ascii_domain = domain.encode("idna").decode("ascii")
@@ -238,13 +240,11 @@ def carrier_of(settings: Settings) -> Carrier | None:
 
 def _credentials(path: Path, *, is_production: bool) -> tuple[str, str] | None:
     try:
-        if is_production and path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-            raise SettingsRefused((f"{path} can be read by others; chmod 600 it",))
-        lines = path.read_text("ascii").splitlines()
+        lines = secret_files.read(path, is_production=is_production).splitlines()
     except FileNotFoundError:
         return None
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsRefused((f"{path} cannot be read ({type(error).__name__})",)) from None
+    except SecretFileRefused as refused:
+        raise SettingsRefused((str(refused),)) from None
     if len(lines) != 2 or not all(lines):  # noqa: PLR2004 (user and password)
         raise SettingsRefused((f"{path}: expected the user's name on the first line, the password on the second",))
     return lines[0], lines[1]

@@ -13,13 +13,13 @@ the word of the authenticator); a signature count that falls marks the passkey a
 """
 
 import secrets
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import timedelta
 from enum import StrEnum
 from hashlib import sha256
 from ipaddress import ip_address
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -45,6 +45,7 @@ from webauthn.helpers.structs import (
 
 from idp.audit.events import Event
 from idp.audit.record import record
+from idp.citizens import person_key
 from idp.citizens.models import Passkey, PasskeyChallenge, insert
 from idp.core.database import database_now, db
 from idp.core.ids import new_id
@@ -166,8 +167,10 @@ def finish_enrolment(
     Raises PasskeyRefused. Side effects: the challenge is spent; passkey, event and notice are written; committed.
     """
     try:
-        made = _judge_enrolment(answer, bound_to=bound_to, settings=settings)
-        passkey_id = _keep(citizen_id, made, name=name, bound_to=bound_to, keyring=keyring)
+        made = judge_enrolment(answer, bound_to=bound_to, settings=settings)
+        passkey_id = keep(citizen_id, made, name=name, bound_to=bound_to, keyring=keyring)
+        notices.owe(citizen_id, Notice.PASSKEY_ADDED, keyring=keyring)
+        db.session.commit()
     except PasskeyRefused as refused:
         db.session.rollback()
         record(
@@ -183,7 +186,9 @@ def finish_enrolment(
 
 
 @dataclass(frozen=True, slots=True)
-class _Made:
+class Made:
+    """A passkey that a device has made, judged and not yet anybody's."""
+
     credential_id: bytes
     public_key: bytes
     sign_count: int
@@ -192,8 +197,31 @@ class _Made:
     is_backup_eligible: bool
     is_backed_up: bool
 
+    def document(self) -> dict[str, Any]:
+        """Return it as JSON."""
+        values = asdict(self)
+        return values | {
+            "credential_id": self.credential_id.hex(),
+            "public_key": self.public_key.hex(),
+            "aaguid": self.aaguid.hex,
+        }
 
-def _judge_enrolment(answer: str, *, bound_to: UUID, settings: Settings) -> _Made:
+    @classmethod
+    def of_document(cls, document: Mapping[str, Any]) -> "Made":
+        """Read what `document` wrote."""
+        read = {
+            "credential_id": bytes.fromhex(document["credential_id"]),
+            "public_key": bytes.fromhex(document["public_key"]),
+            "aaguid": UUID(document["aaguid"]),
+        }
+        return cls(**{**document, **read})
+
+
+def judge_enrolment(answer: str, *, bound_to: UUID, settings: Settings) -> Made:
+    """Return the passkey that `answer` brings, for `keep` to store. The challenge is spent, committed.
+
+    Raises PasskeyRefused.
+    """
     if len(answer) > _LONGEST_ANSWER:
         raise PasskeyRefused("malformed")
     try:
@@ -221,7 +249,7 @@ def _judge_enrolment(answer: str, *, bound_to: UUID, settings: Settings) -> _Mad
     # What the credential is called in the answer must be what the authenticator signed for.
     if verified.credential_id != credential.raw_id or len(credential.raw_id) > _LONGEST_ID:
         raise PasskeyRefused("invalid")
-    return _Made(
+    return Made(
         credential_id=verified.credential_id,
         public_key=verified.credential_public_key,
         sign_count=verified.sign_count,
@@ -232,7 +260,11 @@ def _judge_enrolment(answer: str, *, bound_to: UUID, settings: Settings) -> _Mad
     )
 
 
-def _keep(citizen_id: UUID, made: _Made, *, name: str, bound_to: UUID, keyring: Keyring) -> UUID:
+def keep(citizen_id: UUID, made: Made, *, name: str, bound_to: UUID, keyring: Keyring) -> UUID:
+    """Give a citizen a passkey in the caller's transaction, with its event, and return its id. Raises PasskeyRefused.
+
+    `bound_to` is what its challenge was bound to.
+    """
     handle = db.session.scalar(sa.select(Passkey.user_handle).where(Passkey.citizen_id == citizen_id).limit(1))
     passkey_id = new_id()
     values = {
@@ -247,7 +279,7 @@ def _keep(citizen_id: UUID, made: _Made, *, name: str, bound_to: UUID, keyring: 
         "transports": made.transports,
         "is_backup_eligible": made.is_backup_eligible,
         "is_backed_up": made.is_backed_up,
-        "name": keyring.seal(name, name_place(passkey_id)),
+        "name": person_key.ensure(citizen_id, keyring=keyring).seal(name, name_place(passkey_id)),
         "created_at": database_now(),
     }
     # A key that somebody has already, here or on another account, is nobody's second one (WebAuthn, 7.1, step 26).
@@ -265,8 +297,6 @@ def _keep(citizen_id: UUID, made: _Made, *, name: str, bound_to: UUID, keyring: 
         citizen_id=citizen_id,
         detail={"passkey": passkey_id.hex, "device-bound": not made.is_backup_eligible},
     )
-    notices.owe(citizen_id, Notice.PASSKEY_ADDED, keyring=keyring)
-    db.session.commit()
     return passkey_id
 
 

@@ -1,6 +1,6 @@
 """What a citizen sees of their passkeys and does with them: list, name, remove.
 
-Owns that the last way in is never removed. Leaves the ceremonies to `passkey`, and ending other sessions to sso.
+Leaves the ceremonies to `passkey`, what must remain to `removal`, and ending other sessions to sso.
 """
 
 from dataclasses import dataclass, field
@@ -12,20 +12,16 @@ import sqlalchemy as sa
 
 from idp.audit.events import Event
 from idp.audit.record import record
-from idp.citizens.credentials import means_of
+from idp.citizens import person_key
 from idp.citizens.credentials.passkey import is_device_bound, name_place
-from idp.citizens.models import Citizen, Passkey
+from idp.citizens.credentials.removal import Removal
+from idp.citizens.models import Passkey
 from idp.core.database import database_now, db
 from idp.core.keyring import Keyring
-from idp.core.levels import Method
 from idp.notify import notices
 from idp.notify.notices import Notice
 
 LONGEST_NAME: Final = 40
-
-
-class LastWayIn(Exception):
-    """Without this passkey the citizen could not sign in any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +38,7 @@ class Shown:
 
 def shown(citizen_id: UUID, *, keyring: Keyring) -> list[Shown]:
     """Return the passkeys of a citizen, the oldest first."""
+    key = person_key.read(citizen_id, keyring=keyring)
     rows = db.session.scalars(
         sa.select(Passkey)
         .where(Passkey.citizen_id == citizen_id, Passkey.ended_at.is_(None))
@@ -50,7 +47,7 @@ def shown(citizen_id: UUID, *, keyring: Keyring) -> list[Shown]:
     return [
         Shown(
             id=row.id,
-            name=keyring.unseal(row.name, name_place(row.id)),
+            name=key.unseal(row.name, name_place(row.id)),
             is_device_bound=is_device_bound(row),
             is_copied=row.copied_at is not None,
             created_at=row.created_at,
@@ -71,7 +68,7 @@ def rename(citizen_id: UUID, passkey_id: UUID, name: str, *, keyring: Keyring) -
     row = _own(citizen_id, passkey_id)
     if row is None:
         return False
-    row.name = keyring.seal(name, name_place(row.id))
+    row.name = person_key.ensure(citizen_id, keyring=keyring).seal(name, name_place(row.id))
     record(db.session, Event.PASSKEY_NAMED, citizen_id=citizen_id, detail={"passkey": row.id.hex})
     return True
 
@@ -81,18 +78,14 @@ def remove(citizen_id: UUID, passkey_id: UUID, *, keyring: Keyring) -> bool:
 
     The caller ends the other sessions and commits.
 
-    Raises LastWayIn.
+    Raises LastWayIn and LastSecondFactor.
     """
-    # Held, so that of two passkeys removed at the same moment one remains.
-    db.session.get_one(Citizen, citizen_id, with_for_update=True, populate_existing=True)
+    removal = Removal(citizen_id)
     row = _own(citizen_id, passkey_id)
     if row is None:
         return False
     row.ended_at = database_now()
-    db.session.flush()
-    if not means_of(citizen_id) & {Method.PASSWORD, Method.HARDWARE_KEY, Method.SOFTWARE_KEY}:
-        db.session.rollback()
-        raise LastWayIn
+    removal.check()
     record(db.session, Event.PASSKEY_REMOVED, citizen_id=citizen_id, detail={"passkey": row.id.hex})
     notices.owe(citizen_id, Notice.PASSKEY_REMOVED, keyring=keyring)
     return True

@@ -8,26 +8,70 @@ import unicodedata
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
+from typing import Final
 from uuid import UUID
 
 import sqlalchemy as sa
 
 from idp.audit.events import Event
+from idp.audit.models import INSERT_EVENT
 from idp.audit.record import record
 from idp.citizens import numbers
 from idp.citizens.credentials import hashing, throttle
-from idp.citizens.lookup import find_number
+from idp.citizens.lookup import holder_of
 from idp.citizens.models import PasswordCredential, insert
 from idp.citizens.numbers import NumberUnreadable
 from idp.core import clock
-from idp.core.database import db
+from idp.core.database import Change, GateShut, HotPath, Query, as_instant, db
+from idp.core.ids import new_id
 from idp.core.keyring import Keyring
+from idp.core.logging import current_reference
 from idp.core.settings import Settings
 from idp.notify import notices
 from idp.notify.notices import Notice
 
 _NOBODY = UUID(int=0)
 _BUSY_SECONDS = 5
+
+# Over the ORM these cost a third of what the hash does. Both lock address, pair and credential in this order: the two
+# halves of a double click must not wait for each other.
+COUNT = Change(
+    # For the credential it is counted only where it is for address and account.
+    gates=(
+        throttle.counting(throttle.ADDRESS, prefix="address_"),
+        throttle.counting(throttle.PAIR, prefix="pair_", condition="{if_open}"),
+    ),
+    first="""
+    UPDATE password_credential SET failures = failures + 1
+    WHERE citizen_id = :citizen_id AND disabled_at IS NULL AND {if_open}
+    """,
+    returning=("hash", "failures"),
+)
+_ADDRESS_GATE: Final = 0
+READ_BLOCKED = Query("SELECT blocked_until FROM credential_throttle WHERE key = :key")
+# One attempt is taken back, and nothing of what others did.
+WITHDRAW = Change(
+    first="""
+    UPDATE credential_throttle SET failures = failures - 1, blocked_until = NULL
+    WHERE key = :address_key AND failures > 0
+    """
+)
+ACCEPT = Change(
+    before=(WITHDRAW.first, "DELETE FROM credential_throttle WHERE key = :pair_key AND {in_order}"),
+    # Only while the credential is the one that was judged: a password changed meanwhile must not be undone.
+    first="""
+    UPDATE password_credential SET failures = 0, hash = :renewed
+    WHERE citizen_id = :citizen_id AND hash = :stored AND disabled_at IS NULL AND {in_order}
+    """,
+    returning=("citizen_id",),
+    then=(
+        INSERT_EVENT + "SELECT :event_id, {now}, :event_name, {first.citizen_id}, NULL, NULL, 'done', "
+        "CAST(:reference AS text) {from_first}",
+    ),
+)
+REFUSE = Change(
+    first=INSERT_EVENT + "VALUES (:event_id, {now}, :event_name, :citizen_id, NULL, NULL, 'refused', :reference)"
+)
 
 
 class Outcome(Enum):
@@ -64,17 +108,20 @@ class _Attempt:
         return 0 < self.failures <= throttle.DISABLED_AT
 
 
-def verify(number_text: str, password: str, *, address: str, settings: Settings, keyring: Keyring) -> PasswordResult:
+def verify(
+    number_text: str, password: str, *, address: str, settings: Settings, keyring: Keyring, hot_path: HotPath
+) -> PasswordResult:
     """Judge one attempt to sign in from network `address`; the number is taken as typed, spaces and dots included.
 
     Says nothing about the state of the account: the caller asks for it once the person is known. Side effects:
     counters before the hash, counters and an audit event after it, each committed at once; a record of old costs or
-    with an old pepper is made anew. No transaction is open while a password waits or is hashed.
+    with an old pepper is made anew. No transaction is open while a password waits or is hashed; the caller has none.
+    Raises DatabaseUnavailable.
     """
     queue = hashing.queue(settings)
     try:
         with queue.place():
-            attempt = _count(number_text, address=address, settings=settings, keyring=keyring)
+            attempt = _count(number_text, address=address, settings=settings, keyring=keyring, hot_path=hot_path)
             if isinstance(attempt, PasswordResult):
                 return attempt
             owner = attempt.citizen_id or _NOBODY
@@ -83,11 +130,11 @@ def verify(number_text: str, password: str, *, address: str, settings: Settings,
             tried = "" if is_too_long else password
             is_right = queue.run(lambda: hashing.is_right(tried, attempt.stored, owner=owner, keyring=keyring))
             if not is_right or is_too_long or not attempt.is_usable or attempt.citizen_id is None:
-                return _refuse(attempt, keyring=keyring)
+                return _refuse(attempt, keyring=keyring, hot_path=hot_path)
             renewed = None
             if hashing.is_outdated(attempt.stored, keyring=keyring):
                 renewed = queue.run(lambda: hashing.make(password, owner=owner, keyring=keyring))
-            return _accept(attempt, attempt.citizen_id, renewed, keyring=keyring)
+            return _accept(attempt, attempt.citizen_id, renewed, keyring=keyring, hot_path=hot_path)
     except hashing.Busy:
         return PasswordResult(Outcome.BUSY, retry_after=_BUSY_SECONDS)
 
@@ -118,86 +165,91 @@ def store(citizen_id: UUID, stored: str, *, now: datetime) -> None:
     db.session.execute(statement.on_conflict_do_update(index_elements=["citizen_id"], set_=values))
 
 
-def _count(number_text: str, *, address: str, settings: Settings, keyring: Keyring) -> _Attempt | PasswordResult:
+def _count(
+    number_text: str, *, address: str, settings: Settings, keyring: Keyring, hot_path: HotPath
+) -> _Attempt | PasswordResult:
     now = clock.now()
-    citizen_id, account = _account(number_text, settings=settings, keyring=keyring)
+    citizen_id, account = account_of(number_text, settings=settings, keyring=keyring, hot_path=hot_path)
     network = throttle.network(address)
     pair = throttle.key(throttle.PAIR, account, network, keyring=keyring)
     whole_address = throttle.key(throttle.ADDRESS, network, keyring=keyring)
-    wait = throttle.count(throttle.PAIR, pair, now=now)
-    if wait is None:
-        credential = PasswordCredential
-        counted = db.session.execute(
-            sa.update(credential)
-            .where(credential.citizen_id == (citizen_id or _NOBODY), credential.disabled_at.is_(None))
-            .values(failures=credential.failures + 1)
-            .returning(credential.hash, credential.failures),
-            execution_options={"synchronize_session": False},
-        ).first()
-        wait = throttle.count(throttle.ADDRESS, whole_address, now=now)
-    if wait is not None:
-        db.session.rollback()
-        return PasswordResult(Outcome.THROTTLED, retry_after=wait)
-    db.session.commit()
-    stored, failures = (hashing.nobodys(keyring), 0) if counted is None else counted
+    values = {
+        "citizen_id": citizen_id or _NOBODY,
+        "address_key": whole_address,
+        **throttle.moments(throttle.ADDRESS, now, prefix="address_"),
+        "pair_key": pair,
+        **throttle.moments(throttle.PAIR, now, prefix="pair_"),
+    }
+    try:
+        counted = hot_path.apply(COUNT, values)
+    except GateShut as shut:
+        if shut.gate == _ADDRESS_GATE:
+            return _throttled(whole_address, now, hot_path)
+        # Not judged, so not counted for the address either.
+        hot_path.apply(WITHDRAW, {"address_key": whole_address})
+        return _throttled(pair, now, hot_path)
+    stored, failures = (hashing.nobodys(keyring), 0) if counted is None else (counted["hash"], counted["failures"])
     return _Attempt(citizen_id, stored, failures, pair, whole_address)
 
 
-def _account(number_text: str, *, settings: Settings, keyring: Keyring) -> tuple[UUID | None, str]:
+def _throttled(row_key: str, now: datetime, hot_path: HotPath) -> PasswordResult:
+    row = hot_path.one(READ_BLOCKED, {"key": row_key})
+    until = None if row is None or row["blocked_until"] is None else as_instant(row["blocked_until"])
+    return PasswordResult(Outcome.THROTTLED, retry_after=throttle.seconds_until(until, now=now))
+
+
+def account_of(number_text: str, *, settings: Settings, keyring: Keyring, hot_path: HotPath) -> tuple[UUID | None, str]:
     """Return whose number it is, and the name under which attempts on it are counted."""
     scheme = numbers.scheme(settings.number_scheme, test_numbers=settings.is_sandbox)
     try:
         number = scheme.canonical(number_text)
     except NumberUnreadable:
         return None, "unreadable:" + unicodedata.normalize("NFKC", number_text[: hashing.MAX_LENGTH])
-    found = find_number(scheme.name, number, keyring=keyring)
+    citizen_id = holder_of(scheme.name, number, keyring=keyring, hot_path=hot_path)
     # By citizen where there is one: a former number must not give a second set of guesses.
-    return (None, f"number:{number}") if found is None else (found.citizen_id, f"citizen:{found.citizen_id}")
+    return (None, f"number:{number}") if citizen_id is None else (citizen_id, f"citizen:{citizen_id}")
 
 
-def _refuse(attempt: _Attempt, *, keyring: Keyring) -> PasswordResult:
-    now = clock.now()
-    credential = PasswordCredential
-    disabled = db.session.execute(
-        sa.update(credential)
-        .where(
-            credential.citizen_id == (attempt.citizen_id or _NOBODY),
-            credential.disabled_at.is_(None),
-            sa.literal(attempt.failures) >= throttle.DISABLED_AT,
-        )
-        .values(disabled_at=now)
-        .returning(credential.citizen_id),
-        execution_options={"synchronize_session": False},
-    ).first()
-    record(db.session, Event.PASSWORD_REFUSED, citizen_id=attempt.citizen_id, outcome="refused")
-    if disabled is not None and attempt.citizen_id is not None:
-        record(db.session, Event.CREDENTIAL_DISABLED, citizen_id=attempt.citizen_id, detail={"kind": "password"})
-        notices.owe(attempt.citizen_id, Notice.PASSWORD_DISABLED, keyring=keyring)
-    db.session.commit()
+def _refuse(attempt: _Attempt, *, keyring: Keyring, hot_path: HotPath) -> PasswordResult:
+    if attempt.citizen_id is not None and attempt.failures >= throttle.DISABLED_AT:
+        _disable(attempt.citizen_id, keyring=keyring)
+    else:
+        hot_path.apply(REFUSE, {**_event(Event.PASSWORD_REFUSED), "citizen_id": attempt.citizen_id})
     return PasswordResult(Outcome.REFUSED)
 
 
-def _accept(attempt: _Attempt, citizen_id: UUID, renewed: str | None, *, keyring: Keyring) -> PasswordResult:
+def _disable(citizen_id: UUID, *, keyring: Keyring) -> None:
+    """Record a refusal after so many that the credential is disabled, unless it is already."""
     credential = PasswordCredential
-    values: dict[str, object] = {"failures": 0} if renewed is None else {"failures": 0, "hash": renewed}
-    # Rows are locked in the order of counting, pair before credential: the other way round would deadlock.
-    throttle.forgive(attempt.pair)
-    # Only while the credential is the one that was judged: a password changed meanwhile must not be undone.
-    kept = db.session.execute(
+    disabled = db.session.execute(
         sa.update(credential)
-        .where(
-            credential.citizen_id == citizen_id,
-            credential.hash == attempt.stored,
-            credential.disabled_at.is_(None),
-        )
-        .values(**values)
+        .where(credential.citizen_id == citizen_id, credential.disabled_at.is_(None))
+        .values(disabled_at=clock.now())
         .returning(credential.citizen_id),
         execution_options={"synchronize_session": False},
     ).first()
-    if kept is None:
-        db.session.rollback()
-        return _refuse(attempt, keyring=keyring)
-    throttle.withdraw(attempt.address)
-    record(db.session, Event.PASSWORD_ACCEPTED, citizen_id=citizen_id)
+    record(db.session, Event.PASSWORD_REFUSED, citizen_id=citizen_id, outcome="refused")
+    if disabled is not None:
+        record(db.session, Event.CREDENTIAL_DISABLED, citizen_id=citizen_id, detail={"kind": "password"})
+        notices.owe(citizen_id, Notice.PASSWORD_DISABLED, keyring=keyring)
     db.session.commit()
+
+
+def _accept(
+    attempt: _Attempt, citizen_id: UUID, renewed: str | None, *, keyring: Keyring, hot_path: HotPath
+) -> PasswordResult:
+    judged = {
+        **_event(Event.PASSWORD_ACCEPTED),
+        "citizen_id": citizen_id,
+        "stored": attempt.stored,
+        "renewed": renewed or attempt.stored,
+        "address_key": attempt.address,
+        "pair_key": attempt.pair,
+    }
+    if hot_path.apply(ACCEPT, judged) is None:
+        return _refuse(attempt, keyring=keyring, hot_path=hot_path)
     return PasswordResult(Outcome.ACCEPTED, citizen_id=citizen_id)
+
+
+def _event(event: Event) -> dict[str, object]:
+    return {"event_id": new_id(), "event_name": event.value, "reference": current_reference()}

@@ -21,6 +21,7 @@ Numbers without an account are counted the same way. Keys are HMACs; neither num
 import ipaddress
 import math
 import re
+import string
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
@@ -69,8 +70,8 @@ SERIES: Final = Rule("series", window=timedelta(days=30), limit=10_000, series=1
 def key(rule: Rule, *parts: str, keyring: Keyring) -> str:
     """Return the row key of `parts` under `rule`, 64 hex digits that lead nowhere without the keyring."""
     message = "\0".join(("throttle", rule.name, *parts)).encode("utf-8", "surrogatepass")
-    # The index key of numbers: an address or a number is as easily guessed here as there.
-    return keyring.hmac(Purpose.NUMBER_INDEX, message).hex()
+    # A key of its own: the index key of numbers may change at any time, and with it every counter would begin anew.
+    return keyring.hmac(Purpose.THROTTLE, message).hex()
 
 
 def network(address: str) -> str:
@@ -92,49 +93,66 @@ def count(rule: Rule, row_key: str, *, now: datetime) -> int | None:
     An attempt while blocked is not counted. The caller commits before judging, and calls `forgive` or `withdraw`
     in the transaction that writes a success.
     """
-    window_ends_at = now + rule.window
-    moments = {
-        "now": now,
-        "pause": now + _PAUSE,
-        "window_ends_at": window_ends_at,
-        "expires_at": window_ends_at + _PAUSE,
-        **{f"delay_{number}": now + delay for number, delay in rule.delays},
-    }
-    if db.session.execute(_statement(rule), {"key": row_key, **moments}).first() is not None:
+    if db.session.execute(_statement(rule), {"key": row_key, **moments(rule, now)}).first() is not None:
         return None
     row = CredentialThrottle
     until = db.session.execute(sa.select(row.blocked_until).where(row.key == row_key)).scalar_one_or_none()
+    return seconds_until(until, now=now)
+
+
+def seconds_until(until: datetime | None, *, now: datetime) -> int:
+    """Return the seconds to wait for the moment at which a key is free again."""
     return 1 if until is None else max(1, math.ceil((until - now).total_seconds()))
+
+
+def moments(rule: Rule, now: datetime, *, prefix: str = "") -> dict[str, datetime]:
+    """Return the times that the statement of `counting` needs."""
+    window_ends_at = now + rule.window
+    times = {
+        "pause": now + _PAUSE,
+        "window_ends_at": window_ends_at,
+        "expires_at": window_ends_at + _PAUSE,
+        **{_delay(number): now + delay for number, delay in rule.delays},
+    }
+    return {"now": now, **{prefix + name: time for name, time in times.items()}}
 
 
 @cache
 def _statement(rule: Rule) -> sa.TextClause:
-    """Return the counting statement of a rule, in the SQL both databases share.
+    # Text, because SQLAlchemy compiles an INSERT ... ON CONFLICT anew each time.
+    sql = f"{counting(rule)} RETURNING failures"
+    used = {name for name in re.findall(r":([a-z_]+)", sql) if name != "key"}
+    return sa.text(sql).bindparams(*(sa.bindparam(name, type_=Instant()) for name in sorted(used)))
 
-    Text, because SQLAlchemy compiles an INSERT ... ON CONFLICT anew each time, and twice a login that costs as much as
-    a third of the hash.
+
+def _delay(number: int) -> str:
+    return "delay_" + string.ascii_lowercase[number]
+
+
+def counting(rule: Rule, *, prefix: str = "", condition: str = "true") -> str:
+    """Return the statement that counts an attempt under `:key` by a rule, in the SQL both databases share.
+
+    It touches no row while the key is blocked, or when `condition` does not hold. `prefix` begins the names of its
+    parameters, but for `:now`.
     """
     row = "credential_throttle"
     is_over = f"{row}.window_ends_at <= :now"
     failures = f"(CASE WHEN {is_over} THEN 1 ELSE {row}.failures + 1 END)"
-    ends_at = f"(CASE WHEN {is_over} THEN :window_ends_at ELSE {row}.window_ends_at END)"
+    ends_at = f"(CASE WHEN {is_over} THEN :{prefix}window_ends_at ELSE {row}.window_ends_at END)"
     pauses = [f"WHEN {failures} >= {rule.limit} THEN {ends_at}"]
     if rule.series is not None:
-        pauses.append(f"WHEN {failures} % {rule.series} = 0 THEN :pause")
-    pauses += [f"WHEN {failures} >= {number} THEN :delay_{number}" for number, _ in reversed(rule.delays)]
-    sql = f"""
+        pauses.append(f"WHEN {failures} % {rule.series} = 0 THEN :{prefix}pause")
+    pauses += [f"WHEN {failures} >= {number} THEN :{prefix}{_delay(number)}" for number, _ in reversed(rule.delays)]
+    return f"""
         INSERT INTO {row} (key, failures, window_ends_at, blocked_until, expires_at)
-        VALUES (:key, 1, :window_ends_at, NULL, :expires_at)
+        SELECT :{prefix}key, 1, :{prefix}window_ends_at, NULL, :{prefix}expires_at WHERE {condition}
         ON CONFLICT (key) DO UPDATE SET
             failures = {failures},
             window_ends_at = {ends_at},
             blocked_until = CASE {" ".join(pauses)} END,
-            expires_at = CASE WHEN {is_over} THEN :expires_at ELSE {row}.expires_at END
+            expires_at = CASE WHEN {is_over} THEN :{prefix}expires_at ELSE {row}.expires_at END
         WHERE {row}.blocked_until IS NULL OR {row}.blocked_until <= :now
-        RETURNING failures
-    """  # noqa: S608 (numbers of the rules above only)
-    used = {name for name in re.findall(r":([a-z_0-9]+)", sql) if name != "key"}
-    return sa.text(sql).bindparams(*(sa.bindparam(name, type_=Instant()) for name in sorted(used)))
+    """
 
 
 def forgive(row_key: str) -> None:

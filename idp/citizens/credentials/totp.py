@@ -6,6 +6,7 @@ Owns the secrets, the check, and that a code counts once. A citizen may have sev
 import base64
 import binascii
 import io
+import itertools
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ import sqlalchemy as sa
 
 from idp.audit.events import Event
 from idp.audit.record import record
+from idp.citizens import person_key
 from idp.citizens.credentials import throttle
 from idp.citizens.models import TotpCredential
 from idp.core import clock
@@ -74,13 +76,14 @@ def verify(citizen_id: UUID, code: str, *, keyring: Keyring) -> TotpResult:
         db.session.rollback()
         return TotpResult(Outcome.THROTTLED, retry_after=wait)
     counted = _count(citizen_id)
+    key = person_key.read(citizen_id, keyring=keyring)
     db.session.commit()
     typed = _typed(code)
     is_spent = False
     for credential in counted:
         if credential.failures > throttle.DISABLED_AT:
             continue
-        step = _step(keyring.unseal(credential.secret, _place(credential.id)), typed, now)
+        step = _step(key.unseal(credential.secret, secret_place(credential.id)), typed, now)
         if step is None:
             continue
         # Rows are locked in the order of counting, series before credential: the other way round would deadlock.
@@ -92,8 +95,25 @@ def verify(citizen_id: UUID, code: str, *, keyring: Keyring) -> TotpResult:
     return _refuse(citizen_id, counted, now, is_spent=is_spent, keyring=keyring)
 
 
-def add(citizen_id: UUID, secret: str, *, label: str, keyring: Keyring, now: datetime) -> None:
+def new_secret() -> str:
+    """Return a new base32 secret of 160 bits, as RFC 4226, 4 recommends."""
+    return pyotp.random_base32()
+
+
+def step_of(secret: str, code: str) -> int | None:
+    """Return the time step of which `code`, as typed, is the code of `secret` now; None when it is none.
+
+    For whoever sets up the app: they know the secret, so there is nothing to guess.
+    """
+    return _step(secret, _typed(code), clock.now())
+
+
+def add(
+    citizen_id: UUID, secret: str, *, label: str, keyring: Keyring, now: datetime, last_step: int | None = None
+) -> None:
     """Give a citizen a confirmed authenticator called `label`, in the caller's transaction.
+
+    `last_step` is the time step of the code that confirmed it, which will not count again.
 
     One of that label with the same secret stays as it is, with its last step: its codes must not count twice. One
     with another secret is replaced. Raises SecretRefused.
@@ -105,9 +125,10 @@ def add(citizen_id: UUID, secret: str, *, label: str, keyring: Keyring, now: dat
         key = new_id()
         credential = TotpCredential(id=key, citizen_id=citizen_id, label=label, secret="", failures=0)
         db.session.add(credential)
-    if not credential.secret or keyring.unseal(credential.secret, _place(credential.id)) != secret:
-        credential.secret = keyring.seal(secret, _place(credential.id))
-        credential.last_step = None
+    owner = person_key.ensure(citizen_id, keyring=keyring)
+    if not credential.secret or owner.unseal(credential.secret, secret_place(credential.id)) != secret:
+        credential.secret = owner.seal(secret, secret_place(credential.id))
+        credential.last_step = last_step
     credential.confirmed_at = credential.confirmed_at or now
     credential.disabled_at, credential.failures = None, 0
 
@@ -127,6 +148,27 @@ def canonical_secret(text: str) -> str:
 def provisioning_uri(secret: str, *, account: str, issuer: str) -> str:
     """Return the otpauth address that an authenticator app reads from a QR code; `account` must not be a number."""
     return pyotp.TOTP(secret).provisioning_uri(name=account, issuer_name=issuer)
+
+
+def grouped(secret: str) -> str:
+    """Return a secret in groups of four, for whoever types it into an app."""
+    return " ".join(secret[start : start + 4] for start in range(0, len(secret), 4))
+
+
+def qr_path(uri: str) -> tuple[int, str]:
+    """Return a QR code as the side of a square and an SVG path of its dark modules, quiet zone included."""
+    picture = qrcode.QRCode(border=4)
+    picture.add_data(uri)
+    rows = picture.get_matrix()
+    strokes = []
+    for y, row in enumerate(rows):
+        x = 0
+        for is_dark, run in itertools.groupby(row):
+            width = len(list(run))
+            if is_dark:
+                strokes.append(f"M{x} {y}h{width}v1h-{width}z")
+            x += width
+    return len(rows), "".join(strokes)
 
 
 def terminal_qr(uri: str) -> str:
@@ -221,5 +263,6 @@ def _typed(code: str) -> str:
     return digits if len(digits) == _DIGITS and digits.isascii() and digits.isdigit() else ""
 
 
-def _place(credential_id: UUID) -> Place:
+def secret_place(credential_id: UUID) -> Place:
+    """Return where the secret of an authenticator is sealed."""
     return Place(TotpCredential.__tablename__, "secret", credential_id.hex)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from importlib import import_module
-from typing import Final, Protocol, cast
+from typing import Final, Protocol, cast, runtime_checkable
 
 from idp.citizens.birthdate import BirthDate
 from idp.citizens.numbers import Gender
@@ -66,6 +66,7 @@ class Reason(StrEnum):
 
     ENROLMENT = "enrolment"
     SIGN_IN = "sign_in"
+    COUNTER = "counter"
 
 
 class RegistryFailure(Exception):
@@ -132,6 +133,15 @@ class PopulationRegistry(Protocol):
 
     def check(self, query: RegistryQuery, *, deadline: float) -> RegistryAnswer:
         """Return the answer within `deadline` seconds. Raises Timeout, Unavailable, Malformed or NotAuthorised only."""
+
+
+@runtime_checkable
+class Watched(Protocol):
+    """An adapter that knows whether its register answers."""
+
+    @property
+    def is_answering(self) -> bool:
+        """Tell whether questions go out: False while the register is left alone."""
 
 
 class RegistryFactory(Protocol):

@@ -7,7 +7,6 @@ cannot hold every thread of a worker. What a line of the log says of a failure i
 
 import logging
 import ssl
-import stat
 import threading
 from pathlib import Path
 from typing import Final
@@ -25,7 +24,7 @@ from idp.citizens.registry import (
     Timeout,
     Unavailable,
 )
-from idp.citizens.registry.breaker import Breaker
+from idp.citizens.registry.breaker import Breaker, State
 from idp.citizens.registry.comparison import compare, without_record
 from idp.citizens.registry.mapping import (
     NATIONAL,
@@ -36,6 +35,7 @@ from idp.citizens.registry.mapping import (
     read_reply,
     write_question,
 )
+from idp.core import secret_files
 from idp.core.ids import new_handle
 from idp.core.keyring import Keyring
 from idp.core.outbound import Answer, Outbound, OutboundRefused
@@ -78,6 +78,11 @@ class HttpRegistry:
         self._bearer = bearer
         self._breaker = breaker or Breaker()
         self._room = threading.BoundedSemaphore(MOST_AT_ONCE)
+
+    @property
+    def is_answering(self) -> bool:
+        """Tell whether questions go out; one to see counts as no answer yet."""
+        return self._breaker.state is State.CLOSED
 
     def check(self, query: RegistryQuery, *, deadline: float) -> RegistryAnswer:
         """Ask; a register that rests, or is asked by too many at once, is Unavailable without waiting."""
@@ -165,10 +170,10 @@ def _token(settings: Settings) -> str:
 
 def _refuse_open(path: Path, settings: Settings) -> None:
     try:
-        mode = path.stat().st_mode
+        is_open = secret_files.is_open_to_others(path)
     except OSError as error:
         raise RegistryRefused(f"{path} cannot be read ({error.strerror})") from None
-    if not settings.is_sandbox and mode & (stat.S_IRWXG | stat.S_IRWXO):
+    if not settings.is_sandbox and is_open:
         raise RegistryRefused(f"{path} can be read by others; chmod 600 it")
 
 

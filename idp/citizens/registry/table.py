@@ -99,7 +99,7 @@ class TableRegistry:
             ).first()
         if row is None:
             return None
-        record = json.loads(self._keyring.unseal(row.record, _place(row.number_index)))
+        record = json.loads(self._keyring.unseal(row.record, record_place(row.number_index)))
         return Person(
             scheme=scheme,
             number=number,
@@ -121,6 +121,9 @@ def write(people: Iterable[Person], *, keyring: Keyring) -> None:
     for person in people:
         index = number_index(person.scheme, person.number, keyring=keyring)
         record = {
+            # So that the record can be found under another index key one day.
+            "scheme": person.scheme,
+            "number": person.number,
             "full_name": person.full_name,
             "birthdate": person.birth.iso(),
             "gender": person.gender.value if person.gender else None,
@@ -128,7 +131,7 @@ def write(people: Iterable[Person], *, keyring: Keyring) -> None:
         }
         values = {
             "answer": person.answer.value,
-            "record": keyring.seal(json.dumps(record, ensure_ascii=False), _place(index.value)),
+            "record": keyring.seal(json.dumps(record, ensure_ascii=False), record_place(index.value)),
             "updated_at": clock.now(),
         }
         row = {"id": new_id(), "index_key_id": index.key_id, "number_index": index.value, **values}
@@ -139,6 +142,7 @@ def write(people: Iterable[Person], *, keyring: Keyring) -> None:
     db.session.commit()
 
 
-def _place(index: str) -> Place:
+def record_place(index: str) -> Place:
+    """Return where the record of the number with this index is sealed."""
     # Bound to the number rather than to the row key, which an upsert does not know.
     return Place(RegistryPerson.__tablename__, "record", index)

@@ -16,9 +16,11 @@ from idp.citizens.documents import Row, parse
 from idp.citizens.enrolment import EnrolmentResult, enrol
 from idp.citizens.registry import PopulationRegistry, registry
 from idp.core import keyring as keyrings
-from idp.core.database import db, driver_url, engine_options, prepare_engine
+from idp.core.database import HotPath, db, driver_url, engine_options, hot_path, prepare_engine
 from idp.core.keyring import Key, Keyring, Purpose
 from idp.core.settings import Settings
+from tests import patience
+from tests.unit.core.provider import close
 
 # 979: stands for Ho Chi Minh City in numbers reserved for tests.
 NUMBER = "979191000001"
@@ -35,6 +37,7 @@ class Place:
     settings: Settings
     keyring: Keyring
     registry: PopulationRegistry
+    hot_path: HotPath
 
     def enrol(self, **members: Any) -> EnrolmentResult:
         """Enrol the person of `document(**members)`."""
@@ -48,7 +51,7 @@ class Place:
         keys = {each: tuple(ring.key(each, key_id) for key_id in ring.key_ids(each)) for each in Purpose}
         keys[purpose] = (Key("k2", bytes(range(32))), *keys[purpose])
         rotated = Keyring(keys)
-        return Place(self.settings, rotated, registry(self.settings, keyring=rotated))
+        return Place(self.settings, rotated, registry(self.settings, keyring=rotated), self.hot_path)
 
 
 def document(**members: Any) -> dict[str, Any]:
@@ -66,12 +69,14 @@ def place_at(url: str, secrets: Path, **settings: Any) -> Iterator[Place]:
     ring = keyrings.load(secrets, is_production=False)
     with app.app_context():
         prepare_engine(db.engine)
+        path = hot_path(url)
         try:
             chosen = Settings(**{"hash_workers": 2, **settings})
-            yield Place(chosen, ring, registry(chosen, keyring=ring))
+            yield Place(chosen, ring, registry(chosen, keyring=ring), path)
         finally:
             db.session.remove()
             db.engine.dispose()
+            close(path)
 
 
 def race(
@@ -91,6 +96,7 @@ def race(
 def _run(
     act: Callable[..., Any], url: str, secrets: Path, gate: Any, threads: int, arguments: dict[str, Any]
 ) -> list[Any]:
+    patience.wait_long()
     with place_at(url, secrets) as place, ThreadPoolExecutor(threads) as pool:
         app = current_app._get_current_object()
 

@@ -5,9 +5,11 @@ from uuid import UUID
 
 import pytest
 
+from idp.citizens import person_key
 from idp.citizens.birthdate import parse
-from idp.citizens.claims import Profile, Shown, display, open_profile, release, seal_profile
+from idp.citizens.claims import Profile, Shown, display, open_profile, profile_of, release, seal_profile
 from idp.citizens.models import Citizen
+from idp.citizens.person_key import PersonKey
 from idp.core.database import db
 from idp.core.keyring import SealBroken
 from idp.core.scopes import PERSON_CLAIMS
@@ -25,7 +27,7 @@ def profile(place: Place) -> Profile:
         address={"locality": "Phường Sài Gòn", "country": "VN"},
     )
     citizen = db.session.get_one(Citizen, result.citizen_id)
-    return open_profile(citizen.profile, citizen.id, place.keyring)
+    return profile_of(citizen, place.keyring)
 
 
 def test_claims_are_released_as_they_are_and_absent_ones_left_out(profile: Profile) -> None:
@@ -52,12 +54,14 @@ def test_month_of_birth_is_kept_when_the_claim_cannot_say_it(profile: Profile) -
 
 
 def test_profile_opens_for_its_citizen_only(place: Place) -> None:
-    sealed = seal_profile(Profile({"name": "Nguyễn Thị Hoà"}, parse("1991")), ME, place.keyring)
+    mine, theirs = (PersonKey(who, person_key.new(who, place.keyring), place.keyring) for who in (ME, ANOTHER))
+    sealed = seal_profile(Profile({"name": "Nguyễn Thị Hoà"}, parse("1991")), mine)
     assert "Nguyễn" not in sealed
-    assert open_profile(sealed, ME, place.keyring).full_name == "Nguyễn Thị Hoà"
-    for stolen, owner in ((sealed, ANOTHER), (sealed[:-2] + "AA", ME), ("", ME)):
+    assert open_profile(sealed, mine).full_name == "Nguyễn Thị Hoà"
+    moved = PersonKey(ANOTHER, mine.wrapped, place.keyring)
+    for stolen, key in ((sealed, theirs), (sealed, moved), (sealed[:-2] + "AA", mine), ("", mine)):
         with pytest.raises(SealBroken):
-            open_profile(stolen, owner, place.keyring)
+            open_profile(stolen, key)
 
 
 def test_profile_prints_nothing_about_the_person(profile: Profile) -> None:

@@ -30,7 +30,7 @@ def everything(place: Place, *documents: dict[str, Any]) -> tuple[EnrolmentResul
 
 def profile(place: Place, result: EnrolmentResult) -> claims.Profile:
     citizen = db.session.get_one(Citizen, result.citizen_id, populate_existing=True)
-    return claims.open_profile(citizen.profile, citizen.id, place.keyring)
+    return claims.profile_of(citizen, place.keyring)
 
 
 def count(table: type[Model]) -> int:
@@ -224,7 +224,7 @@ def test_citizen_is_found_when_the_index_key_was_rotated(place: Place) -> None:
 def test_production_import_enrols_by_the_register(place: Place) -> None:
     number = "079191000001"
     settings = place.settings.model_copy(update={"profile": RunProfile.PRODUCTION})
-    production = Place(settings, place.keyring, place.registry)
+    production = Place(settings, place.keyring, place.registry, place.hot_path)
     write([Person(VN_PIN, number, "Nguyễn Thị Hoà", parse("1991-02-28"), answer=Answer.MATCH)], keyring=place.keyring)
     result = production.enrol(number=number)
     assert (result.proofing, result.registry_status) == (Proofing.MATCHED, RegistryStatus.ACTIVE)

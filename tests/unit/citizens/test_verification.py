@@ -69,7 +69,7 @@ def level(citizen_id: UUID) -> Level:
 
 def profile(place: Place, citizen_id: UUID) -> claims.Profile:
     citizen = db.session.get_one(Citizen, citizen_id, populate_existing=True)
-    return claims.open_profile(citizen.profile, citizen_id, place.keyring)
+    return claims.profile_of(citizen, place.keyring)
 
 
 def test_account_is_confirmed_when_the_register_still_matches(

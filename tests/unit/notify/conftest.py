@@ -7,8 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from idp.citizens.contacts import CitizenContacts
-from idp.notify.deliveries import Notices
-from idp.notify.mail import Carrier, carrier_of
+from idp.notify.deliveries import Notices, senders_of
 from idp.notify.models import OwedNotice
 from tests.mailbox import Mailbox, mailbox
 from tests.provider import Provider
@@ -30,8 +29,8 @@ def server() -> Iterator[Mailbox]:
         yield opened
 
 
-def notices_of(provider: Provider, carrier: Carrier | None = None, **settings: Any) -> Notices:
-    """Return the runner of `provider` with other `settings`; the carrier is theirs unless given."""
+def notices_of(provider: Provider, *, are_codes: bool = False, **settings: Any) -> Notices:
+    """Return the runner of `provider` with other `settings`."""
     chosen = provider.settings.model_copy(update={"mail_from": SENDER, **settings})
     services = provider.services
     contacts = CitizenContacts(hot_path=services.hot_path, keyring=services.keyring, default_language="vi")
@@ -40,7 +39,8 @@ def notices_of(provider: Provider, carrier: Carrier | None = None, **settings: A
         keyring=services.keyring,
         hot_path=services.hot_path,
         contacts=contacts,
-        carrier=carrier or carrier_of(chosen),
+        senders=senders_of(chosen),
+        are_codes=are_codes,
     )
 
 

@@ -19,13 +19,13 @@ from joserfc.jwk import ECKey
 from idp.core.ids import new_id
 from idp.core.settings import Settings, SettingsRefused
 from idp.notify import mail
-from idp.notify.letter import Letter
-from idp.notify.mail import CREDENTIALS, FolderCarrier, NotCarried, SmtpCarrier, carrier_of, message
+from idp.notify.channels import Letter, NotCarried
+from idp.notify.mail import CREDENTIALS, FolderCarrier, SmtpCarrier, carrier_of, message
 from tests.certificates import issued
 from tests.mailbox import PASSWORD, USER, mailbox
 from tests.unit.notify.conftest import SENDER
 
-LETTER = Letter("vi", "Tiêu đề có dấu", "Nội dung: được.\n", "<p>Nội dung: được.</p>\n")
+LETTER = Letter("vi", "Tiêu đề có dấu", "Nội dung: được.\n", "<p>Nội dung: được.</p>\n", "Ngắn")
 TO = "hoa@thu.example"
 
 
@@ -154,7 +154,7 @@ def test_the_domain_is_written_for_the_dns_when_it_is_vietnamese() -> None:
 @pytest.mark.parametrize("broken", ["x\r\nBcc: all@thu.example", "x\nBcc: all@thu.example"])
 def test_a_subject_cannot_begin_another_header(broken: str) -> None:
     with pytest.raises(NotCarried):
-        letter_to(TO, letter=Letter("vi", broken, "x", "x"))
+        letter_to(TO, letter=Letter("vi", broken, "x", "x", "x"))
 
 
 def test_a_mail_says_what_it_is_and_holds_only_ascii_on_the_wire() -> None:

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from idp.audit.models import AuditEvent
 from idp.citizens.credentials import means_of, passkey, passkeys
 from idp.citizens.credentials.passkey import Accepted, PasskeyRefused, Purpose
-from idp.citizens.credentials.passkeys import LastWayIn
+from idp.citizens.credentials.removal import LastWayIn
 from idp.citizens.models import Passkey, PasskeyChallenge
 from idp.core.database import db
 from idp.core.ids import new_id
@@ -234,10 +234,12 @@ def test_passkey_is_not_enrolled_twice(place: Place, citizen_id: UUID, other_id:
 def test_passkey_is_refused_when_removed(place: Place, citizen_id: UUID) -> None:
     key = Authenticator()
     passkey_id = enrol(place, citizen_id, key)
+    # Another one stays: the last second factor cannot be removed.
+    enrol(place, citizen_id, Authenticator())
     assert passkeys.remove(citizen_id, passkey_id, keyring=place.keyring)
     db.session.commit()
     assert refusal(sign_in, key) == "unknown"
-    assert means_of(citizen_id) == {Method.PASSWORD}
+    assert {each.id for each in passkeys.shown(citizen_id, keyring=place.keyring)}.isdisjoint({passkey_id})
 
 
 # --- challenges ---------------------------------------------------------------------------------------------------

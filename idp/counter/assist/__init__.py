@@ -1,0 +1,1 @@
+"""Helping a citizen sign in at a service."""

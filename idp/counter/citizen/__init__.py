@@ -1,0 +1,1 @@
+"""The citizen's own page at a counter: the code to show, and what an officer has allowed."""

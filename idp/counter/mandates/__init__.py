@@ -1,0 +1,1 @@
+"""Mandates, made and ended at the counter."""

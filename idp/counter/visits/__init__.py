@@ -1,0 +1,1 @@
+"""The officer and the person in front of the desk: card, code, and what is allowed."""
