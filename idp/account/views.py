@@ -1,14 +1,13 @@
 """The way into the citizen's own space, and its first page.
 
     /account           who is signed in, how sure we are, and what can be done here
-    /account/number    the number whole, for whoever asks to see it
+    /account/number    the number whole, for whoever asks to see it, and those it replaced
     /account/signin    sign in without any portal, and come back to the page that was asked for
 
 Every page of the room is guarded by `own_page`: it is served to a living session alone, and a form is acted on only
 with the token of this session and this page.
 """
 
-import hmac
 import re
 from base64 import urlsafe_b64encode
 from collections.abc import Callable
@@ -20,10 +19,11 @@ from typing import Any
 from flask import Blueprint, Response, request
 
 from idp.account import overview
-from idp.account.words import moment
-from idp.citizens import assurance
-from idp.citizens.credentials import means_of
+from idp.account.words import day, moment
+from idp.citizens import assurance, closing
+from idp.citizens.credentials import means_of, recovery
 from idp.core import errors, web
+from idp.core.database import db
 from idp.core.errors import Failure
 from idp.core.keyring import Purpose
 from idp.core.levels import Level, Method
@@ -39,7 +39,17 @@ HOME = "/account"
 # The address comes back in a form: whatever it says, it leads to a page of this room.
 _OWN_PATH = re.compile(r"/account(?:/[a-z0-9-]{1,64}){0,3}")
 # Pages that hand out everything at once, or change how to sign in: whoever finds a browser left open must not get them.
-_FRESH_PAGES = ("/account/data", "/account/passkeys")
+_FRESH_PAGES = (
+    "/account/apps",
+    "/account/close",
+    "/account/contacts",
+    "/account/data",
+    "/account/passkeys",
+    "/account/password",
+    "/account/providers",
+    "/account/recovery",
+    "/account/ways",
+)
 _FRESH = timedelta(minutes=10)
 
 
@@ -50,14 +60,22 @@ class Here:
     services: Services
     standing: Standing
 
+    @property
+    def methods(self) -> frozenset[Method]:
+        """Return the methods this sign-in used."""
+        return self.standing.methods
+
     def form_token(self, page: str) -> str:
         """Return the token of the forms on `page`: for this session and that page alone."""
-        message = f"account|{self.standing.session_id}|{page}".encode()
-        return urlsafe_b64encode(self.services.keyring.hmac(Purpose.FORM, message)).decode().rstrip("=")
+        tag = self.services.keyring.hmac(Purpose.FORM, self._form(page))
+        return urlsafe_b64encode(tag).decode().rstrip("=")
 
     def is_token(self, given: str, page: str) -> bool:
         """Tell whether `given` is the token of a form on `page`, in constant time."""
-        return hmac.compare_digest(given.encode(), self.form_token(page).encode())
+        return self.services.keyring.fits(Purpose.FORM, self._form(page), given)
+
+    def _form(self, page: str) -> bytes:
+        return f"account|{self.standing.session_id}|{page}".encode()
 
 
 def own_page(view: Callable[..., Response]) -> Callable[..., Response]:
@@ -66,14 +84,14 @@ def own_page(view: Callable[..., Response]) -> Callable[..., Response]:
     @wraps(view)
     def guarded(**arguments: str) -> Response:
         provider = services()
-        standing = _standing(provider)
+        standing = standing_here(provider)
         if standing is None:
             return _sign_in_page(is_again=False) if request.method == "GET" else see_other(request.path)
         here = Here(provider, standing)
         if standing.locale is not None:
             web.prefer_languages((standing.locale,))
         if _is_for_the_fresh(request.path) and not _is_fresh(here):
-            return _sign_in_page(is_again=True) if request.method == "GET" else see_other(request.path)
+            return _again_page(here) if request.method == "GET" else see_other(request.path)
         if request.method == "POST" and not _is_own_form(here):
             raise Failure(errors.FORM_EXPIRED)
         return view(here, **arguments)
@@ -90,9 +108,12 @@ def page(here: Here, template: str, *, status: int = 200, **context: Any) -> Res
     return render(template, status=status, action=request.path, csrf=here.form_token(request.path), **context)
 
 
-def _standing(provider: Services) -> Standing | None:
+def standing_here(provider: Services) -> Standing | None:
+    """Return who is signed in with this browser and may be, None for nobody."""
     secret = request.cookies.get(web.cookie_name(SESSION_COOKIE, provider.settings))
     standing = read_standing(provider.hot_path, secret, own_client(provider.settings))
+    if standing is not None and standing.is_shared:
+        web.keep_no_language()
     return standing if standing is not None and standing.is_active else None
 
 
@@ -104,16 +125,33 @@ def _is_fresh(here: Here) -> bool:
     """Tell whether the citizen has just signed in, with two factors where the account has them."""
     standing = here.standing
     # By the factors, not the level: a second factor guards the account of somebody whom no officer has seen yet, too.
-    needed = min(Level.LOA2, assurance.level_of_means(means_of(standing.citizen_id)))
-    used = assurance.level_of_means(map(Method, standing.amr))
-    return used >= needed and standing.now - standing.authenticated_at <= _FRESH
+    is_enough = assurance.level_at_home(here.methods) >= _needed(here)
+    return is_enough and standing.now - standing.authenticated_at <= _FRESH
+
+
+def _needed(here: Here) -> Level:
+    """Return what the pages for the fresh ask for: two factors of an account that has them, usable or not."""
+    has = here.methods | means_of(here.standing.citizen_id, even_disabled=True)
+    return min(Level.LOA2, assurance.level_at_home(has))
 
 
 # --- the way in ---------------------------------------------------------------------------------------------------
 
 
-def _sign_in_page(*, is_again: bool) -> Response:
-    return render("account/sign_in.html", action=f"{HOME}/signin", wanted=request.path, is_again=is_again)
+def _sign_in_page(*, is_again: bool, is_blocked: bool = False) -> Response:
+    return render(
+        "account/sign_in.html",
+        action=f"{HOME}/signin",
+        wanted=request.path,
+        is_again=is_again,
+        is_blocked=is_blocked,
+    )
+
+
+def _again_page(here: Here) -> Response:
+    """Ask to sign in again; tell whoever cannot come further by that where to go."""
+    usable = assurance.level_at_home(here.methods | means_of(here.standing.citizen_id))
+    return _sign_in_page(is_again=True, is_blocked=usable < _needed(here))
 
 
 @blueprint.post("/account/signin")
@@ -146,25 +184,53 @@ def sign_in_by_address() -> Response:
 def home(here: Here) -> Response:
     """Say who is signed in and how sure we are, and lead to everything else."""
     found = overview.read(here.standing, keyring=here.services.keyring)
-    return page(here, "account/home.html", person=found, signed_in_at=moment(found.signed_in_at), links=_links(found))
+    left = recovery.left(here.standing.citizen_id) if Method.RECOVERY in here.methods else None
+    closes_at = closing.waiting(here.standing.citizen_id)
+    db.session.rollback()
+    return page(
+        here,
+        "account/home.html",
+        person=found,
+        signed_in_at=moment(found.signed_in_at),
+        groups=_groups(found),
+        is_shared=here.standing.is_shared,
+        closes_on=day(closes_at) if closes_at is not None else "",
+        keep_csrf=here.form_token("/account/keep"),
+        codes_left=left,
+    )
 
 
-def _links(found: overview.Overview) -> list[tuple[str, str, int]]:
-    """Return the pages of the room: message id, address, and how many things wait there."""
+def _groups(found: overview.Overview) -> list[tuple[str, list[tuple[str, str, int]]]]:
+    """Return the pages of the room under their headings: message id, address, and how many things wait there."""
     return [
-        ("history", "/account/history", 0),
-        ("agencies", "/account/agencies", 0),
-        ("sessions", "/account/sessions", 0),
-        ("passkeys", "/account/passkeys", 0),
-        ("approvals", "/approvals", found.waiting),
-        ("language", "/account/language", 0),
-        ("data", "/account/data", 0),
+        (
+            "use",
+            [
+                ("history", "/account/history", 0),
+                ("agencies", "/account/agencies", 0),
+                ("sessions", "/account/sessions", 0),
+                ("approvals", "/approvals", found.waiting),
+            ],
+        ),
+        (
+            "ways",
+            [
+                ("ways", "/account/ways", 0),
+                ("providers", "/account/providers", 0),
+                ("contacts", "/account/contacts", 0),
+                ("mandates", "/account/mandates", 0),
+                ("language", "/account/language", 0),
+            ],
+        ),
+        ("data", [("data", "/account/data", 0), ("rights", "/account/rights", 0)]),
+        ("end", [("lock", "/account/lock", 0), ("close", "/account/close", 0)]),
     ]
 
 
 @blueprint.get("/account/number")
 @own_page
 def number(here: Here) -> Response:
-    """Show the number whole."""
+    """Show the number whole, and those it replaced."""
     found = overview.read(here.standing, keyring=here.services.keyring)
-    return page(here, "account/number.html", person=found)
+    formers = overview.former_numbers(here.standing.citizen_id, keyring=here.services.keyring)
+    return page(here, "account/number.html", person=found, formers=[(text, day(at)) for text, at in formers])

@@ -2,14 +2,14 @@
 
 from datetime import datetime
 
-from idp.core.clock import VIETNAM, on_the_wall
+from idp.core import clock
 
 
 def moment(instant: datetime) -> str:
     """Return an instant as a clock on the wall in Viet Nam showed it, to the minute."""
-    return on_the_wall(instant)
+    return clock.on_the_wall(instant)
 
 
 def day(instant: datetime) -> str:
     """Return the day of an instant in Viet Nam."""
-    return instant.astimezone(VIETNAM).strftime("%d/%m/%Y")
+    return clock.day(instant)

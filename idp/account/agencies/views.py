@@ -49,7 +49,9 @@ def agency(here: Here, client_id: str) -> Response:
         # Never connected, or no more: the list says what there is, and not whether such a client exists.
         return see_other(PATH)
     if request.method != "POST":
-        return page(here, "account/agency.html", **_shown(found, language))
+        return page(
+            here, "account/agency.html", **_shown(found, language, here.services.settings.rights_restriction_days)
+        )
     form = form_parameters()
     decision, claim = form.get("decision"), form.get("claim")
     if decision == "all" or (decision == "item" and claim):
@@ -58,7 +60,7 @@ def agency(here: Here, client_id: str) -> Response:
     return see_other(PATH if decision == "all" else request.path)
 
 
-def _shown(found: Connection, language: str) -> dict[str, Any]:
+def _shown(found: Connection, language: str, days: int) -> dict[str, Any]:
     return {
         "name": found.client.name(language),
         "agency": found.client.agency_name(language),
@@ -68,6 +70,7 @@ def _shown(found: Connection, language: str) -> dict[str, Any]:
         "items": [
             (item.claim, _label(item), item.purpose, day(item.since) if item.since else "") for item in found.items
         ],
+        "days": days,
         "lasting": [
             (moment(each.given_at), moment(each.used_at) if each.used_at else "", moment(each.expires_at))
             for each in found.lasting

@@ -15,7 +15,9 @@ import sqlalchemy as sa
 from idp.account.agencies import connections
 from idp.account.history import ledger
 from idp.audit.models import IS_PERSONAL, AuditEvent
-from idp.citizens.claims import open_profile
+from idp.citizens import closing, counter_acts, mandates, person_key, rights
+from idp.citizens.claims import profile_of, source_of
+from idp.citizens.credentials import apps
 from idp.citizens.credentials.passkey import name_place
 from idp.citizens.models import (
     Citizen,
@@ -23,16 +25,22 @@ from idp.citizens.models import (
     PairwiseSubject,
     Passkey,
     PasswordCredential,
+    RecoverySheet,
     TotpCredential,
+    number_place,
 )
 from idp.core.database import db
-from idp.core.keyring import Keyring, Place
+from idp.core.keyring import Keyring
+from idp.core.scopes import OFFLINE_ACCESS
 from idp.notify.models import OwedNotice
 from idp.sso.devices import SessionOrigin
+from idp.sso.disowned import Disowned
 from idp.sso.models import SsoSession
 from idp.sso.services import Services
+from idp.upstream import say
 
 BITE = 500
+_OTHERS = frozenset({"officer", "second"})
 Record = dict[str, Any]
 
 
@@ -54,8 +62,13 @@ def sections(citizen_id: UUID, *, language: str, provider: Services) -> Iterator
     yield Section("identifiers", iter(_identifiers(citizen_id)))
     yield Section("agencies", _agencies(citizen_id, language, provider))
     yield Section("history", _history(citizen_id, language))
+    yield Section("mandates", iter(_mandates(citizen_id, language, provider)))
+    yield Section("counter", iter(_counter(citizen_id, language)))
+    yield Section("providers", iter(_providers(citizen_id, language, provider)))
     yield Section("sessions", iter(_sessions(citizen_id)))
     yield Section("notices", iter(_notices(citizen_id)))
+    yield Section("reports", iter(_reports(citizen_id)))
+    yield Section("requests", iter(_requests(citizen_id, keyring)))
     yield Section("events", _events(citizen_id))
 
 
@@ -88,6 +101,7 @@ def _account(citizen_id: UUID) -> list[Record]:
                 language=row.locale,
                 created_at=row.created_at,
                 updated_at=row.updated_at,
+                closes_at=closing.waiting(citizen_id),
             )
         ]
     )
@@ -95,17 +109,18 @@ def _account(citizen_id: UUID) -> list[Record]:
 
 def _profile(citizen_id: UUID, keyring: Keyring) -> list[Record]:
     row = db.session.get_one(Citizen, citizen_id, populate_existing=True)
-    return _released([dict(open_profile(row.profile, row.id, keyring).claims)])
+    return _released([dict(profile_of(row, keyring).claims)])
 
 
 def _numbers(citizen_id: UUID, keyring: Keyring) -> list[Record]:
+    key = person_key.read(citizen_id, keyring=keyring)
     rows = db.session.scalars(
         sa.select(CitizenNumber).where(CitizenNumber.citizen_id == citizen_id).order_by(CitizenNumber.valid_from)
     )
     return _released(
         [
             _record(
-                number=keyring.unseal(row.number, Place(CitizenNumber.__tablename__, "number", row.id.hex)),
+                number=key.unseal(row.number, number_place(row.id)),
                 scheme=row.scheme,
                 valid_from=row.valid_from,
                 valid_to=row.valid_to,
@@ -116,23 +131,33 @@ def _numbers(citizen_id: UUID, keyring: Keyring) -> list[Record]:
 
 
 def _credentials(citizen_id: UUID, keyring: Keyring) -> list[Record]:
+    key = person_key.read(citizen_id, keyring=keyring)
     found = [
         _record(kind="password", added_at=row.set_at, ended_at=row.disabled_at)
         for row in db.session.scalars(sa.select(PasswordCredential).where(PasswordCredential.citizen_id == citizen_id))
     ]
     found += [
-        _record(kind="one-time code", name=row.label, added_at=row.confirmed_at, ended_at=row.disabled_at)
+        _record(
+            kind="one-time code",
+            name="" if row.name is None else key.unseal(row.name, apps.name_place(row.id)),
+            added_at=row.confirmed_at,
+            ended_at=row.disabled_at,
+        )
         for row in db.session.scalars(sa.select(TotpCredential).where(TotpCredential.citizen_id == citizen_id))
     ]
     found += [
         _record(
             kind="passkey",
-            name=keyring.unseal(row.name, name_place(row.id)),
+            name=key.unseal(row.name, name_place(row.id)),
             added_at=row.created_at,
             last_used_at=row.last_used_at,
             ended_at=row.ended_at,
         )
         for row in db.session.scalars(sa.select(Passkey).where(Passkey.citizen_id == citizen_id))
+    ]
+    found += [
+        _record(kind="recovery codes", added_at=row.made_at, ended_at=row.disabled_at)
+        for row in db.session.scalars(sa.select(RecoverySheet).where(RecoverySheet.citizen_id == citizen_id))
     ]
     return _released(found)
 
@@ -162,6 +187,38 @@ def _agencies(citizen_id: UUID, language: str, provider: Services) -> Iterator[R
         )
 
 
+def _mandates(citizen_id: UUID, language: str, provider: Services) -> list[Record]:
+    found = []
+    for known in mandates.of_citizen(citizen_id, keyring=provider.keyring):
+        clients = [provider.clients.find(client_id) for client_id in known.services]
+        found.append(
+            _record(
+                counter=known.counter_name(language),
+                service=", ".join(client.name(language) for client in clients if client is not None),
+                purpose=known.purpose,
+                valid_from=known.valid_from,
+                valid_to=known.valid_to,
+                ended_at=known.ended_at,
+                reference=known.reference,
+            )
+        )
+    return _released(found)
+
+
+def _counter(citizen_id: UUID, language: str) -> list[Record]:
+    return _released(
+        [
+            _record(at=line.at, act=line.act, counter=line.counter_name(language), reference=line.reference)
+            for line in counter_acts.of_citizen(citizen_id)
+        ]
+    )
+
+
+def _item(item: ledger.Item) -> Record:
+    source = None if item.claim == OFFLINE_ACCESS else source_of(item.claim).value
+    return _record(item=item.claim, purpose=item.purpose, source=source)
+
+
 def _history(citizen_id: UUID, language: str) -> Iterator[Record]:
     before = None
     while True:
@@ -174,9 +231,10 @@ def _history(citizen_id: UUID, language: str) -> Iterator[Record]:
                 basis=("consent" if line.is_consent else "law") if line.level else None,
                 law=line.legal_basis,
                 level=f"loa{line.level}" if line.level else None,
-                items=[_record(item=each.claim, purpose=each.purpose) for each in line.items],
+                items=[_item(each) for each in line.items],
                 device=line.device,
                 network=line.network,
+                counter=line.counter,
             )
         before = page.next
         if before is None:
@@ -207,11 +265,52 @@ def _sessions(citizen_id: UUID) -> list[Record]:
     )
 
 
+def _providers(citizen_id: UUID, language: str, provider: Services) -> list[Record]:
+    """Return the identity providers used or spoken of; one without a name stands for all that come later."""
+    said = say.read(citizen_id)
+    known = {each.id: each.name(language) for each in provider.providers.all()}
+    found = [
+        _record(
+            name=known.get(key, str(key)),
+            last_used_at=said.used.get(key),
+            state="allowed" if said.allows(key) else "blocked",
+        )
+        for key in sorted(said.used.keys() | said.named.keys())
+    ]
+    if not said.others:
+        found.append(_record(kind="future", state="blocked"))
+    return _released(found)
+
+
 def _notices(citizen_id: UUID) -> list[Record]:
     rows = db.session.scalars(
         sa.select(OwedNotice).where(OwedNotice.citizen_id == citizen_id).order_by(OwedNotice.created_at)
     )
     return _released([_record(at=row.created_at, kind=row.kind, outcome=row.state) for row in rows])
+
+
+def _reports(citizen_id: UUID) -> list[Record]:
+    rows = db.session.scalars(sa.select(Disowned).where(Disowned.citizen_id == citizen_id).order_by(Disowned.id))
+    return _released([_record(at=row.at, reference=row.reference, kind=row.kind) for row in rows])
+
+
+def _requests(citizen_id: UUID, keyring: Keyring) -> list[Record]:
+    return _released(
+        [
+            _record(
+                asked_at=asked.asked_at,
+                reference=asked.reference,
+                kind=asked.right.value,
+                words=asked.words,
+                state=asked.state.value,
+                answer_due_at=asked.answer_due_at,
+                answered_at=asked.answered_at,
+                answer=asked.answer,
+                done_due_at=asked.done_due_at,
+            )
+            for asked in rights.of(citizen_id, keyring=keyring)
+        ]
+    )
 
 
 def personal_events(citizen_id: UUID, after: UUID | None, most: int) -> sa.Select[tuple[AuditEvent]]:
@@ -222,12 +321,19 @@ def personal_events(citizen_id: UUID, after: UUID | None, most: int) -> sa.Selec
     return chosen.order_by(AuditEvent.id).limit(most)
 
 
+def _own(detail: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Return the detail of an event without the keys of the officers in it: those are about somebody else."""
+    return detail and {name: value for name, value in detail.items() if name not in _OTHERS}
+
+
 def _events(citizen_id: UUID) -> Iterator[Record]:
     newest: UUID | None = None
     while True:
         rows = db.session.scalars(personal_events(citizen_id, newest, BITE)).all()
         newest = rows[-1].id if rows else None
-        found = _released([_record(at=row.at, event=row.name, outcome=row.outcome, detail=row.detail) for row in rows])
+        found = _released(
+            [_record(at=row.at, event=row.name, outcome=row.outcome, detail=_own(row.detail)) for row in rows]
+        )
         yield from found
         if len(found) < BITE:
             return

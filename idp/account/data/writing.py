@@ -80,4 +80,5 @@ def _inner(record: Record, language: str) -> str:
         return "; ".join(f"{label} {' '.join(values)}" for label, values in _lines(record, language))
     claim = record["item"]
     label = translate(language, "history.lasting" if claim == OFFLINE_ACCESS else f"claim.{claim}")
-    return f"{label}: {record['purpose']}" if "purpose" in record else label
+    said = f"{label}: {record['purpose']}" if "purpose" in record else label
+    return f"{said} ({translate(language, 'history.source.' + record['source'])})" if "source" in record else said

@@ -7,7 +7,7 @@ most, and the next page goes on from there: an index by agency would be one more
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import InstrumentedAttribute
 
 from idp.agencies.models import Agency, Client
+from idp.citizens import counter_acts
 from idp.core.database import database_now, db
 from idp.core.levels import level_of
 from idp.core.scopes import OFFLINE_ACCESS, PERSON_CLAIMS
@@ -64,10 +65,14 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One sign-in at an agency, or, without a `client`, one at the provider itself."""
+    """One sign-in at an agency, or, without a `client`, one at the provider itself.
+
+    `counter` is where an officer helped with it, empty for nobody.
+    """
 
     id: UUID
     at: datetime
+    session_id: UUID
     device: str
     network: str
     client: str = ""
@@ -76,6 +81,7 @@ class Line:
     is_consent: bool = False
     legal_basis: str = ""
     items: tuple[Item, ...] = field(default=())
+    counter: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,18 +121,25 @@ def _disclosures(
     """Return the rows of a page and one more; with an agency just the page, and where to go on."""
     if agency is None:
         return db.session.execute(disclosures(citizen_id, before, since, most + 1)).all(), None
-    window = disclosures(citizen_id, before, since, LOOKED_THROUGH).subquery()
-    clients = sa.select(Client.id).join(Agency, Agency.id == Client.agency_id).where(Agency.slug == agency)
-    rows = db.session.execute(
-        sa.select(window)
-        .where(window.c.client_id.in_(clients))
-        .order_by(window.c.at.desc(), window.c.id.desc())
-        .limit(most + 1)
-    ).all()
+    rows = db.session.execute(of_agency(citizen_id, before, since, agency, most + 1)).all()
     if len(rows) > most:
         return rows[:most], Cursor(rows[most - 1].at, rows[most - 1].id)
     last = db.session.execute(disclosures(citizen_id, before, since, 1).offset(LOOKED_THROUGH - 1)).one_or_none()
     return rows, Cursor(last.at, last.id) if last is not None else None
+
+
+def of_agency(
+    citizen_id: UUID, before: Cursor | None, since: datetime | None, agency: str, most: int
+) -> sa.Select[Any]:
+    """Select the newest `most` disclosures to an agency among the LOOKED_THROUGH below `before`."""
+    window = disclosures(citizen_id, before, since, LOOKED_THROUGH).subquery()
+    clients = sa.select(Client.id).join(Agency, Agency.id == Client.agency_id).where(Agency.slug == agency)
+    return (
+        sa.select(window)
+        .where(window.c.client_id.in_(clients))
+        .order_by(window.c.at.desc(), window.c.id.desc())
+        .limit(most)
+    )
 
 
 def disclosures(citizen_id: UUID, before: Cursor | None, since: datetime | None, most: int) -> sa.Select[Any]:
@@ -145,6 +158,7 @@ def disclosures(citizen_id: UUID, before: Cursor | None, since: datetime | None,
             Disclosure.id,
             Disclosure.at,
             Disclosure.client_id,
+            Disclosure.session_id,
             Disclosure.basis,
             Disclosure.claims,
             Disclosure.acr,
@@ -164,6 +178,7 @@ def origins(citizen_id: UUID, before: Cursor | None, since: datetime | None, mos
         SessionOrigin.session_id.label("id"),
         SessionOrigin.opened_at.label("at"),
         sa.null().label("client_id"),
+        SessionOrigin.session_id,
         SessionOrigin.device,
         SessionOrigin.network,
     ).where(SessionOrigin.citizen_id == citizen_id)
@@ -195,10 +210,14 @@ def _lines(citizen_id: UUID, rows: Sequence[Any], language: str) -> tuple[Line, 
     digests |= {term["wording"] for each in agreed.values() for term in each.terms.values()}
     known = agreements.words(frozenset(digests), language=language)
     names = _names_today({client_id for client_id, _ in keys}, language)
+    helped = counter_acts.helped(frozenset(row.session_id for row in rows))
     return tuple(
-        Line(row.id, row.at, row.device, row.network)
-        if row.client_id is None
-        else _line(row, agreed.get((row.client_id, row.agreed_at)), known, names)
+        replace(
+            Line(row.id, row.at, row.session_id, row.device, row.network)
+            if row.client_id is None
+            else _line(row, agreed.get((row.client_id, row.agreed_at)), known, names),
+            counter=_text(helped.get(row.session_id, {}), language),
+        )
         for row in rows
     )
 
@@ -236,6 +255,7 @@ def _line(row: Any, agreed: Agreement | None, known: dict[str, Words], names: di
     return Line(
         id=row.id,
         at=row.at,
+        session_id=row.session_id,
         device=row.device or "",
         network=row.network or "",
         client=client,

@@ -9,9 +9,13 @@ from idp.account.history import ledger
 from idp.account.history.ledger import Cursor, Item, Line
 from idp.account.views import Here, own_page, page
 from idp.account.words import moment
+from idp.citizens import claims
 from idp.core import web
+from idp.core.database import db
 from idp.core.scopes import OFFLINE_ACCESS
 from idp.core.web import query_parameters, translate
+from idp.sso import disowned
+from idp.sso.disowned import Report
 
 blueprint = Blueprint("history", __name__)
 PATH = "/account/history"
@@ -28,10 +32,12 @@ def history(here: Here) -> Response:
     is_all = asked.get("all") == "1"
     before = Cursor.read(asked.get("before", ""))
     found = ledger.page(here.standing.citizen_id, before=before, is_all=is_all, agency=agency, language=language)
+    reports = disowned.of_sessions(here.standing.citizen_id, frozenset(line.session_id for line in found.lines))
+    db.session.rollback()
     return page(
         here,
         "account/history.html",
-        lines=[_shown(line) for line in found.lines],
+        lines=[_shown(line, reports.get(line.session_id), here) for line in found.lines],
         is_all=is_all,
         is_first=before is None,
         agency=names.get(agency or ""),
@@ -49,22 +55,31 @@ def _address(*, is_all: bool, agency: str | None, before: Cursor | None = None) 
     return f"{PATH}?{urlencode(chosen)}" if chosen else PATH
 
 
-def _shown(line: Line) -> dict[str, object]:
-    """Return a line as the page shows it; claims that were asked for one purpose stand together."""
+def _shown(line: Line, report: Report | None, here: Here) -> dict[str, object]:
+    """Return a line as the page shows it; claims for one purpose and of one source stand together."""
     return {
         "at": moment(line.at),
         "client": line.client,
         "agency": line.agency,
         "device": line.device,
         "network": line.network,
+        "counter": line.counter,
         "level": f"loa{line.level}" if line.level else "",
         "is_consent": line.is_consent,
         "legal_basis": line.legal_basis,
+        "reported": report.reference if report is not None else "",
+        # Not the sign-in that this very page is read in: signing out is what ends that one.
+        "not_me_url": f"{PATH}/{line.session_id.hex}" if line.session_id != here.standing.session_id else "",
         "items": [
-            (", ".join(_label(item) for item in items), purpose, is_kept)
-            for (purpose, is_kept), items in groupby(line.items, key=lambda item: (item.purpose, item.is_kept))
+            (", ".join(_label(item) for item in items), purpose, is_kept, source)
+            for (purpose, is_kept, source), items in groupby(line.items, key=_alike)
         ],
     }
+
+
+def _alike(item: Item) -> tuple[str, bool, str]:
+    source = "" if item.claim == OFFLINE_ACCESS else claims.source_of(item.claim).value
+    return item.purpose, item.is_kept, source
 
 
 def _label(item: Item) -> str:

@@ -17,12 +17,13 @@ from idp.citizens import assurance, claims
 from idp.citizens.assurance import Proofing
 from idp.citizens.credentials import passkey, passkeys
 from idp.citizens.credentials.passkey import PasskeyRefused
-from idp.citizens.credentials.passkeys import LastWayIn, Shown
+from idp.citizens.credentials.passkeys import Shown
+from idp.citizens.credentials.removal import LastSecondFactor, LastWayIn
 from idp.citizens.models import Citizen
 from idp.core import errors
 from idp.core.database import db
 from idp.core.errors import Failure
-from idp.core.levels import Level, Method
+from idp.core.levels import Level
 from idp.core.web import form_parameters, query_parameters, see_other, translate
 from idp.sso.forms import FieldError, field_error
 from idp.sso.views import passkey_error
@@ -46,18 +47,13 @@ def listed(here: Here) -> Response:
         done=done if done in _DONE else None,
         is_offered=passkey.is_offered(here.services.settings),
         may_add=_may_add(here),
+        needs_app=assurance.level_at_home(here.methods) >= Level.LOA2,
     )
 
 
 def _may_add(here: Here) -> bool:
-    """Tell whether this sign-in may make a key for the account.
-
-    A key on an account that an officer has bound reaches loa3; whoever stole its password alone must not get there by
-    making one. What a key is worth is what proved whose it is (NIST SP 800-63B-4, 4.1.2).
-    """
-    standing = here.standing
-    is_bound = Proofing(standing.proofing) is Proofing.BOUND
-    return not is_bound or assurance.level_of_means(map(Method, standing.amr)) >= Level.LOA2
+    """Tell whether this sign-in may make a key for the account."""
+    return assurance.may_enrol_key(Proofing(here.standing.proofing), here.methods)
 
 
 def _row(shown: Shown) -> dict[str, object]:
@@ -97,7 +93,7 @@ def add(here: Here) -> Response:
 
 def _add_page(here: Here, problems: list[FieldError], *, status: int = 200) -> Response:
     citizen = db.session.get_one(Citizen, here.standing.citizen_id)
-    profile = claims.open_profile(citizen.profile, citizen.id, here.services.keyring)
+    profile = claims.profile_of(citizen, here.services.keyring)
     options = passkey.begin_enrolment(
         citizen.id,
         account=profile.full_name,
@@ -143,11 +139,16 @@ def remove(here: Here, passkey_id: UUID) -> Response:
     try:
         passkeys.remove(citizen_id, passkey_id, keyring=here.services.keyring)
     except LastWayIn:
-        problem = field_error("", "passkeys.remove.last")
-        return page(here, "account/passkey_remove.html", status=400, name=shown.name, errors=[problem])
+        return _kept(here, shown, "passkeys.remove.last")
+    except LastSecondFactor:
+        return _kept(here, shown, "ways.last-second-factor")
     # One transaction: whoever held the device is out in the moment its passkey is.
     devices.end_others(citizen_id, here.standing.session_id)
     return see_other(f"{PATH}?done=removed")
+
+
+def _kept(here: Here, shown: Shown, why: str) -> Response:
+    return page(here, "account/passkey_remove.html", status=400, name=shown.name, errors=[field_error("", why)])
 
 
 def _own(here: Here, passkey_id: UUID) -> Shown:

@@ -15,6 +15,7 @@ from idp.sso.models import SsoSession
 # A person has a handful. Whoever has more sees the newest, and can end all of them.
 MOST_SHOWN = 50
 MOST_ENDED = 5
+_REASON = "signed out elsewhere"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,7 @@ class Device:
     opened_at: datetime
     authenticated_at: datetime
     level: int
+    is_shared: bool
     ended_at: datetime | None
 
 
@@ -43,27 +45,26 @@ def ended(citizen_id: UUID) -> tuple[Device, ...]:
 
 def end(citizen_id: UUID, session_id: UUID) -> tuple[UUID, ...]:
     """End one session of a citizen and commit; return the sessions ended, none when it was not theirs or had ended."""
-    return _end(citizen_id, SsoSession.id == session_id)
+    is_theirs = db.session.scalar(
+        sa.select(SsoSession.id).where(SsoSession.id == session_id, SsoSession.citizen_id == citizen_id)
+    )
+    gone = (session_id,) if is_theirs is not None and session.end(session_id, reason=_REASON) else ()
+    db.session.commit()
+    return gone
 
 
 def end_others(citizen_id: UUID, but: UUID) -> tuple[UUID, ...]:
     """End every session of a citizen but one, and commit; return the sessions ended."""
-    return _end(citizen_id, SsoSession.id != but)
+    return _end_all(citizen_id, but)
 
 
 def end_all(citizen_id: UUID) -> tuple[UUID, ...]:
     """End every session of a citizen and commit; return the sessions ended."""
-    return _end(citizen_id, sa.true())
+    return _end_all(citizen_id, None)
 
 
-def _end(citizen_id: UUID, chosen: sa.ColumnElement[bool]) -> tuple[UUID, ...]:
-    # Also those whose time is over: portals may keep theirs longer, and learn of the end only if they are told.
-    keys = db.session.scalars(
-        sa.select(SsoSession.id)
-        .where(SsoSession.citizen_id == citizen_id, SsoSession.ended_at.is_(None), chosen)
-        .order_by(SsoSession.id)
-    ).all()
-    gone = tuple(key for key in keys if session.end(key, reason="signed out elsewhere"))
+def _end_all(citizen_id: UUID, but: UUID | None) -> tuple[UUID, ...]:
+    gone = session.end_all(citizen_id, reason=_REASON, but=but)
     db.session.commit()
     return gone
 
@@ -80,6 +81,7 @@ def _select(citizen_id: UUID) -> sa.Select[Any]:
             SsoSession.opened_at,
             SsoSession.authenticated_at,
             SsoSession.level,
+            SsoSession.is_shared,
             SsoSession.ended_at,
             SessionOrigin.device,
             SessionOrigin.network,
@@ -100,6 +102,7 @@ def _read(chosen: sa.Select[Any]) -> tuple[Device, ...]:
             opened_at=row.opened_at,
             authenticated_at=row.authenticated_at,
             level=row.level,
+            is_shared=row.is_shared,
             ended_at=row.ended_at,
         )
         for row in rows

@@ -19,6 +19,7 @@ from idp.core.keyring import Purpose
 from idp.core.web import form_parameters, see_other
 from idp.oidc.logout import backchannel, outcome
 from idp.oidc.logout.backchannel import WAIT_SECONDS, BackChannel
+from idp.sso.services import Services
 from idp.sso.views import SESSION_COOKIE
 
 blueprint = Blueprint("sessions", __name__)
@@ -52,6 +53,8 @@ def _shown(here: Here, device: Device) -> dict[str, object]:
         "opened_at": moment(device.opened_at),
         "level": f"loa{device.level}",
         "is_this": device.session_id == here.standing.session_id,
+        "is_shared": device.is_shared,
+        "not_me_url": f"/account/history/{device.session_id.hex}",
         "which": _token(here, device.session_id),
     }
 
@@ -65,24 +68,24 @@ def _token(here: Here, session_id: UUID) -> str:
 def _sign_out(here: Here) -> Response:
     standing, which = here.standing, form_parameters().get("which", "")
     if which == _EVERYWHERE:
-        _tell(here, devices.end_all(standing.citizen_id))
+        tell(devices.end_all(standing.citizen_id), provider=here.services)
         response = see_other("/logout")
         web.drop_cookie(response, SESSION_COOKIE, here.services.settings)
         return response
     if which == _OTHERS:
-        _tell(here, devices.end_others(standing.citizen_id, standing.session_id))
+        tell(devices.end_others(standing.citizen_id, standing.session_id), provider=here.services)
     for device in devices.live(standing.citizen_id):
         is_chosen = hmac.compare_digest(which.encode(), _token(here, device.session_id).encode())
         if is_chosen and device.session_id != standing.session_id:
-            _tell(here, devices.end(standing.citizen_id, device.session_id))
+            tell(devices.end(standing.citizen_id, device.session_id), provider=here.services)
     # A form from before, of another session or of one that has ended meanwhile: the list says what there is.
     return see_other(PATH)
 
 
-def _tell(here: Here, ended: Iterable[UUID]) -> None:
+def tell(ended: Iterable[UUID], *, provider: Services) -> None:
     """Try to tell the agencies at once, for a moment in all; who has not heard by then is told by the runner."""
     channel = cast(BackChannel, flask.current_app.extensions[backchannel.EXTENSION])
     deadline = time.monotonic() + WAIT_SECONDS
     for session_id in ended:
-        clients = outcome.clients_reached(session_id, provider=here.services)
+        clients = outcome.clients_reached(session_id, provider=provider)
         channel.notify(session_id, clients, within=max(0.0, deadline - time.monotonic()))

@@ -5,6 +5,7 @@ import sqlalchemy as sa
 
 from idp.citizens.assurance import Proofing, RegistryStatus
 from idp.citizens.models import CitizenState
+from idp.core.i18n import translate
 from idp.sso.models import Interaction
 from tests.browser import Browser
 from tests.provider import Person, Provider
@@ -50,6 +51,17 @@ def test_sign_in_is_not_begun_for_another_site(browser: Browser) -> None:
     assert page.error_code == "ID-008"
 
 
+def test_each_state_of_the_identity_has_words_of_its_own(browser: Browser, person: Person) -> None:
+    enter(browser, person)
+    texts = set()
+    for proofing in Proofing:
+        person.set(proofing=proofing)
+        text = browser.get("/account").text
+        texts.add(text[: text.index(translate("vi", "space.account-level"))])
+        assert translate("vi", f"proofing.{proofing.value}") in text
+    assert len(texts) == len(Proofing)
+
+
 def test_number_is_masked_until_asked_for(browser: Browser, person: Person) -> None:
     page = enter(browser, person)
     assert person.number not in page.html.replace(" ", "")
@@ -61,7 +73,7 @@ def test_number_is_masked_until_asked_for(browser: Browser, person: Person) -> N
 
 @pytest.mark.parametrize(
     ("proofing", "account", "this"),
-    [(Proofing.BOUND, "Substantial", "Low, with one factor"), (Proofing.MATCHED, "Low", "Low, with one factor")],
+    [(Proofing.BOUND, "Substantial", "Low, with one step"), (Proofing.MATCHED, "Low", "Low, with one step")],
 )
 def test_levels_of_account_and_sign_in_are_told_apart(
     browser: Browser, person: Person, proofing: Proofing, account: str, this: str
@@ -69,14 +81,14 @@ def test_levels_of_account_and_sign_in_are_told_apart(
     person.set(proofing=proofing)
     enter(browser, person)
     page = browser.get("/account?lang=en")
-    assert f"Assurance of the account {account}" in page.text
+    assert f"Level of assurance of the account {account}" in page.text
     assert f"This sign-in {this}" in page.text
 
 
 def test_account_that_no_register_confirmed_is_told_so(browser: Browser, person: Person) -> None:
     enter(browser, person)
     person.set(registry_status=RegistryStatus.MISMATCH)
-    assert "Assurance of the account Not confirmed" in browser.get("/account?lang=en").text
+    assert "Level of assurance of the account Not confirmed" in browser.get("/account?lang=en").text
 
 
 def test_waiting_requests_are_counted(provider: Provider, browser: Browser, person: Person) -> None:

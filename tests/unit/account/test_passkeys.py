@@ -44,7 +44,7 @@ def test_passkey_is_kept_under_a_name_of_ours_when_its_own_cannot_be(
     browser: Browser, person: Person, name: str
 ) -> None:
     enter(browser, person, PATH)
-    assert "Khoá truy cập" in add(browser, Authenticator(), name=name).ids["passkey-1"]
+    assert "Khóa truy cập" in add(browser, Authenticator(), name=name).ids["passkey-1"]
 
 
 def test_page_comes_back_with_a_new_challenge_when_the_passkey_is_wrong(browser: Browser, person: Person) -> None:
