@@ -75,7 +75,7 @@ def serve(name: str, create_app: Any, *, default_port: int) -> None:
     """
     parser = argparse.ArgumentParser(prog=f"python -m clients.portals.{name}")
     parser.add_argument("--port", type=int, default=default_port)
-    parser.add_argument("--issuer", default="http://127.0.0.1:8000")
+    parser.add_argument("--issuer", default="http://localhost:8000")
     parser.add_argument("--public-url", help="how browsers reach this portal (default: http://127.0.0.1:PORT)")
     parser.add_argument("--secret-file", type=Path, help="file that holds the client secret")
     arguments = parser.parse_args()

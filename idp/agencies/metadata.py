@@ -71,7 +71,7 @@ class Exemption:
 
 @dataclass(frozen=True, slots=True)
 class Encryption:
-    """How an answer is encrypted to a client's key: `alg` and `enc` of RFC 7518."""
+    """How an answer is encrypted to its reader's key: `alg` and `enc` of RFC 7518."""
 
     alg: str
     enc: str
@@ -116,6 +116,8 @@ class ClientMetadata:
     requires_nonce: bool = False
     requires_acr_values: bool = False
     refuses_prompt_none: bool = False
+    # Identity providers (by slug) that the client may lead its citizens to.
+    idp_hints: tuple[str, ...] = ()
     # Requests and their answers.
     wants_pushed_requests: bool = False
     wants_signed_requests: bool = False
@@ -182,6 +184,7 @@ _TUPLES = (
     "request_object_algorithms",
     "resources",
     "resource_identifiers",
+    "idp_hints",
 )
 _ENCRYPTIONS = ("id_token_encryption", "userinfo_encryption", "introspection_encryption")
 _READERS: dict[str, Callable[[Any], Any]] = {

@@ -18,7 +18,8 @@ def look(document: ClientDocument, outbound: Outbound) -> Logo | None:
     """Return the logo to keep for the client of `document`, if its server gave one.
 
     Raises DocumentRefused when `sector_identifier_uri` does not list every redirect URI (OpenID Connect Core 1.0,
-    8.1), or `logo_uri` leads to something that is no picture we show.
+    8.1) or, where there is none, the `jwks_uri` (Client-Initiated Backchannel Authentication 1.0, 4), or `logo_uri`
+    leads to something that is no picture we show.
     """
     problems = []
     if problem := _problem_of_sector(document, outbound):
@@ -48,6 +49,7 @@ def _problem_of_sector(document: ClientDocument, outbound: Outbound) -> str | No
         listed = None
     if not isinstance(listed, list) or not all(isinstance(entry, str) for entry in listed):
         return "must answer with a JSON list of addresses"
-    if not document.metadata.redirect_uris <= set(listed):
-        return "does not list every redirect URI"
-    return None
+    if document.metadata.redirect_uris:
+        return None if document.metadata.redirect_uris <= set(listed) else "does not list every redirect URI"
+    # An empty list of addresses stands in every list: anybody's sector could be named.
+    return None if document.metadata.jwks_uri in listed else "does not list the jwks_uri"

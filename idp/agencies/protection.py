@@ -1,5 +1,6 @@
 """How a client document says requests and answers are protected: signatures, encryption, tokens bound to a key."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from idp.agencies.authentication import Proof
@@ -64,14 +65,19 @@ def _tokens(reader: Reader) -> dict[str, Any]:
 
 
 def _encryption(reader: Reader, answer: str, proof: Proof) -> Encryption | None:
+    chosen = read_encryption(reader, answer, KEY_ALGORITHMS)
+    if chosen is not None and not proof.may_encrypt(chosen.alg) and not reader.has_problem("jwks"):
+        reader.refuse(
+            f"{answer}_encrypted_response_alg", f"needs a public key of yours for {chosen.alg}, as jwks or at jwks_uri"
+        )
+    return chosen
+
+
+def read_encryption(reader: Reader, answer: str, algorithms: Iterable[str]) -> Encryption | None:
     """Read `ANSWER_encrypted_response_alg` and `_enc` (OpenID Connect Registration 1.0, 2; RFC 9701, 6)."""
     alg_member, enc_member = f"{answer}_encrypted_response_alg", f"{answer}_encrypted_response_enc"
-    alg = reader.optional_choice(alg_member, KEY_ALGORITHMS)
+    alg = reader.optional_choice(alg_member, algorithms)
     enc = reader.choice(enc_member, CONTENT_ALGORITHMS, default=_DEFAULT_ENC)
     if alg_member not in reader.members and enc_member in reader.members:
         reader.refuse(enc_member, f"is only used with {alg_member}; drop it or give both")
-    if alg is None or enc is None:
-        return None
-    if not proof.may_encrypt(alg) and not reader.has_problem("jwks"):
-        reader.refuse(alg_member, f"needs a public key of yours for {alg}, as jwks or at jwks_uri")
-    return Encryption(alg, enc)
+    return None if alg is None or enc is None else Encryption(alg, enc)

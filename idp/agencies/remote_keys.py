@@ -13,10 +13,9 @@ import time
 from collections import OrderedDict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
-from idp.agencies.clients import Client
 from idp.core.outbound import TOTAL_SECONDS, Answer, Outbound, OutboundRefused
 from idp.keys import jose, public_jwk
 from idp.keys.jose import TokenRefused
@@ -36,6 +35,26 @@ LONGEST_SET = 65_536
 _NO_NAME = ""
 _NO_KEYS: Mapping[str, Any] = {"keys": []}
 _MAX_AGE = re.compile(r"(?:^|[ ,])max-age=(\d{1,9})(?:$|[ ,])", re.IGNORECASE)
+
+
+class KeyHolder(Protocol):
+    """Whoever signs for us to verify: a client, or a provider of identities. `client_id` is its name in our logs."""
+
+    @property
+    def id(self) -> UUID:
+        """Return what tells this holder from all others."""
+
+    @property
+    def client_id(self) -> str:
+        """Return its name."""
+
+    @property
+    def jwks(self) -> Mapping[str, Any] | None:
+        """Return its keys, where they are on record."""
+
+    @property
+    def jwks_uri(self) -> str | None:
+        """Return where it publishes its keys, None when they are on record."""
 
 
 @dataclass(slots=True)
@@ -69,7 +88,7 @@ class ClientKeys:
         self._lock = threading.Lock()
         self._published: OrderedDict[UUID, _Published] = OrderedDict()
 
-    def of(self, client: Client, kid: str | None = None) -> Mapping[str, Any]:
+    def of(self, client: KeyHolder, kid: str | None = None) -> Mapping[str, Any]:
         """Return the client's key set, `{"keys": [...]}`; without any key when it has none or they cannot be read.
 
         `kid` is the name in a signature's header: when no key has it, a published set is read again, for that reason
@@ -91,7 +110,7 @@ class ClientKeys:
         return published.usable(time.monotonic())
 
     def verified(
-        self, client: Client, compact: str, *, algorithms: Collection[str], typ: str | None = None
+        self, client: KeyHolder, compact: str, *, algorithms: Collection[str], typ: str | None = None
     ) -> dict[str, Any]:
         """Return the claims of `compact` if the client signed it with one of `algorithms`; `typ` as for jose.verify.
 
@@ -117,7 +136,7 @@ class ClientKeys:
                 self._published.popitem(last=False)
             return published
 
-    def _read(self, published: _Published, client: Client) -> None:
+    def _read(self, published: _Published, client: KeyHolder) -> None:
         accept = "application/jwk-set+json, application/json"
         is_for_a_name = published.keys is not None and time.monotonic() < published.fresh_until
         try:

@@ -53,6 +53,8 @@ def write(
     }
     if confirmation:
         document["cnf"] = sender.cnf(confirmation)
+    if row.get("actor_id") is not None:
+        document["act"] = act_for(reader, row, provider)
     return provider.signing_keys.signer(reader.id_token_algorithm).sign(document, typ=TYP)
 
 
@@ -62,6 +64,11 @@ def subject_for(audience: Client, row: Row, provider: Services) -> str:
     if known is not None:
         return str(known["sub"])
     return subjects.subject(as_uuid(row["citizen_id"]), audience.sector, keyring=provider.keyring)
+
+
+def act_for(reader: Client, row: Row, provider: Services) -> dict[str, str]:
+    """Return the `act` claim (RFC 8693, 4.1): the officer beside the citizen of `row`, as `reader` knows them."""
+    return {"sub": subject_for(reader, {"citizen_id": row["actor_id"]}, provider)}
 
 
 def read(token: str, *, provider: Services) -> Row | None:

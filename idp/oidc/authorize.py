@@ -4,18 +4,20 @@ begin    a new request: code at once if nothing is needed, else the pages
 resume   the dispatcher's path: where the citizen is, after every step
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from idp.agencies.clients import Client
 from idp.audit.events import Event
-from idp.citizens import subjects, verification
+from idp.citizens import subjects
 from idp.citizens.credentials import means_of
 from idp.core import errors
 from idp.core.database import db
 from idp.core.errors import Entry
 from idp.core.ids import digest, new_id, new_secret
 from idp.core.levels import Level, level_of
+from idp.core.settings import Settings
+from idp.oidc import rechecks
 from idp.oidc.decoupled import approval
 from idp.oidc.responses import PortalAnswer, with_code, with_error
 from idp.oidc.statements import (
@@ -31,12 +33,14 @@ from idp.sso import dispatch, interaction, session
 from idp.sso.interaction import Visit
 from idp.sso.request import AuthorizationRequest, Prompt, ResponseMode
 from idp.sso.services import Services
-from idp.sso.situation import Progress, Situation, Standing, level_here, read_standing
+from idp.sso.situation import Progress, Situation, Standing, asked_of, level_here, read_standing
 from idp.sso.steps import Need, Refusal, RegistryDue, Step
 
 # The idle life of a session moves on when this part of it has passed, so that a warm login rarely writes it.
 _NOTICEABLE = 0.1
-_ENDING = frozenset({errors.ACCOUNT_UNUSABLE, errors.IDENTITY_UNCONFIRMED, errors.REGISTRY_SILENT})
+_ENDING = frozenset(
+    {errors.ACCOUNT_UNUSABLE, errors.ACCOUNT_LOCKED, errors.IDENTITY_UNCONFIRMED, errors.REGISTRY_SILENT}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +90,7 @@ def begin(
 ) -> ToPortal | ToPages:
     """Answer a checked request: with a code when the session answers every step, else with pages or an error."""
     standing = read_standing(provider.hot_path, session_secret, client)
+    request = asked_of(request, standing)
     standing, decision = _settle(Situation(request, client, standing, Progress()), session_secret, provider)
     if decision is None and standing is not None:
         code = new_secret()
@@ -101,6 +106,7 @@ def begin(
         # Signed out in another tab since the standing was read, or another tab was faster with the pushed request.
         decision = Need(Step.LOGIN, errors.LOGIN_REQUIRED)
     if Prompt.NONE in request.prompt or (isinstance(decision, Refusal) and decision.is_for_portal):
+        _end_if_refused(decision, standing)
         return ToPortal(_with_error(request, client, _error_of(decision), provider, reference))
     return ToPages(
         interaction.open_interaction(request, client.id, settings=provider.settings, keyring=provider.keyring)
@@ -124,6 +130,7 @@ def resume(
     reference: str,
 ) -> ToPortal | ToStep | ToOtherDevice | ToOwnPage | ToRefusal:
     """Say where the citizen of an interaction goes next, issuing the code when nothing is missing."""
+    visit = replace(visit, request=asked_of(visit.request, standing))
     request = visit.request
     situation = Situation(request, client, standing, visit.progress(standing))
     standing, decision = _settle(situation, session_secret, provider)
@@ -138,29 +145,31 @@ def resume(
     if Prompt.NONE in request.prompt or (isinstance(decision, Refusal) and decision.is_for_portal):
         return ToPortal(_with_error(request, client, _error_of(decision), provider, reference))
     if isinstance(decision, Refusal):
-        if decision.entry in _ENDING and standing is not None:
-            session.end(standing.session_id, reason="refused")
-            db.session.commit()
+        _end_if_refused(decision, standing)
         return ToRefusal(decision.entry)
     return ToStep(decision.step if isinstance(decision, Need) else Step.LOGIN)
+
+
+def _end_if_refused(decision: dispatch.Decision, standing: Standing | None) -> None:
+    if isinstance(decision, Refusal) and decision.entry in _ENDING and standing is not None:
+        session.end(standing.session_id, reason="refused")
+        db.session.commit()
 
 
 def _settle(
     situation: Situation, session_secret: str | None, provider: Services
 ) -> tuple[Standing | None, dispatch.Decision]:
     """Decide, asking the register once on the way if it is due."""
-    decision = dispatch.decide(situation, settings=provider.settings, means_of=means_of)
+    decision = dispatch.decide(situation, settings=provider.settings, means_of=means_of, providers=provider.providers)
     if isinstance(decision, RegistryDue) and situation.standing is not None:
-        verification.recheck(
-            situation.standing.citizen_id,
-            settings=provider.settings,
-            keyring=provider.keyring,
-            registry=provider.registry,
-        )
+        # This session is told why, and ends with the page that tells it.
+        rechecks.recheck(situation.standing.citizen_id, provider=provider, but=situation.standing.session_id)
         session.reassess(situation.standing.session_id, settings=provider.settings)
         standing = read_standing(provider.hot_path, session_secret, situation.client)
         situation = Situation(situation.request, situation.client, standing, situation.progress)
-        decision = dispatch.decide(situation, settings=provider.settings, means_of=means_of)
+        decision = dispatch.decide(
+            situation, settings=provider.settings, means_of=means_of, providers=provider.providers
+        )
     return situation.standing, decision
 
 
@@ -223,7 +232,10 @@ def _code_values(
 ) -> dict[str, object]:
     settings = provider.settings
     sub = standing.sub or subjects.subject(standing.citizen_id, client.sector, keyring=provider.keyring)
-    is_high = level >= Level.LOA2
+    lifetime = settings.lifetime_of_tokens(is_high=level >= Level.LOA2)
+    if standing.is_assisted:
+        # Nothing bought with an officer's help is good for longer than the help.
+        lifetime = min(lifetime, standing.expires_at - standing.now)
     return {
         "digest": digest(code),
         "client_id": client.id,
@@ -236,9 +248,9 @@ def _code_values(
         "claims": " ".join(request.claims),
         "id_token_claims": " ".join(request.id_token_claims),
         "acr": answered_acr(request.acr_values, level),
-        "token_lifetime": int(settings.lifetime_of_tokens(is_high=is_high).total_seconds()),
+        "token_lifetime": max(1, int(lifetime.total_seconds())),
         "lifetime": settings.code_lifetime,
-        "idle": settings.session_idle,
+        "idle": idle_life(standing, settings),
         "disclosure_id": new_id(),
         "basis": client.basis.value,
         "disclosed": " ".join(sorted(request.disclosed)),
@@ -258,10 +270,15 @@ def answered_acr(acr_values: tuple[str, ...], proven: Level) -> str:
 
 
 def _is_noticeably_used(standing: Standing, provider: Services) -> bool:
-    if standing.level >= Level.LOA2:
+    if standing.level >= Level.LOA2 or standing.is_assisted:
         return False
-    idle = timedelta(seconds=provider.settings.session_idle)
+    idle = timedelta(seconds=idle_life(standing, provider.settings))
     return standing.idle_expires_at - standing.now < idle * (1 - _NOTICEABLE)
+
+
+def idle_life(standing: Standing, settings: Settings) -> int:
+    """Return the seconds a session lives on from a use: few on a shared device."""
+    return min(settings.session_idle, settings.session_shared_idle) if standing.is_shared else settings.session_idle
 
 
 def _with_code(request: AuthorizationRequest, client: Client, code: str, provider: Services) -> PortalAnswer:

@@ -6,9 +6,8 @@ to the proven redirect URI. A check raises or fills in the draft; it does nothin
 looked up here by its section.
 """
 
-import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,7 +19,7 @@ from idp.core.levels import Level, level_of, lowest
 from idp.core.parameters import Parameters
 from idp.core.scopes import CLAIMS_BY_SCOPE, OFFLINE_ACCESS, OPENID, claims_of
 from idp.keys.jose import SIGNING_ALGORITHMS, TokenRefused
-from idp.oidc import id_token, request_objects
+from idp.oidc import claims_parameter, id_token, request_objects
 from idp.oidc.responses import RESPONSE_MODES
 from idp.sso.request import AuthorizationRequest, Prompt, ResponseMode
 from idp.sso.services import Services
@@ -28,14 +27,13 @@ from idp.sso.services import Services
 LONGEST_VALUE = 512
 LONGEST_CLAIMS = 4_096
 LONGEST_HINT = 4_096
-DEEPEST_CLAIMS = 20
 _CHALLENGE = re.compile(r"[A-Za-z0-9\-_]{43}")
 _SECONDS = re.compile(r"[0-9]{1,9}")
 _KNOWN = frozenset(
     {
         "acr_values", "claims", "claims_locales", "client_id", "code_challenge", "code_challenge_method", "display",
-        "dpop_jkt", "id_token_hint", "login_hint", "max_age", "nonce", "prompt", "redirect_uri", "registration",
-        "request", "request_uri", "response_mode", "response_type", "scope", "state", "ui_locales",
+        "dpop_jkt", "id_token_hint", "idp_hint", "login_hint", "max_age", "nonce", "prompt", "redirect_uri",
+        "registration", "request", "request_uri", "response_mode", "response_type", "scope", "state", "ui_locales",
     }
 )  # fmt: skip
 
@@ -60,7 +58,8 @@ class Draft:
     prompt: frozenset[Prompt] = frozenset()
     max_age: int | None = None
     code_challenge: str = ""
-    requested_claims: dict[str, dict[str, Any]] = field(default_factory=dict)
+    requested_claims: dict[str, Mapping[str, dict[str, Any]]] = field(default_factory=dict)
+    claim_words: dict[str, frozenset[str]] = field(default_factory=dict)
     acr_values: tuple[str, ...] = ()
     level: Level = Level.LOA1
     is_level_essential: bool = False
@@ -253,34 +252,13 @@ def max_age_is_seconds(draft: Draft) -> None:
 
 
 def claims_are_readable(draft: Draft) -> None:
-    """OpenID Connect Core 1.0, 5.5: a JSON object; members nobody knows are ignored."""
+    """OpenID Connect Core 1.0, 5.5, and Identity Assurance 1.0, 5.3: what the client may have of it is noted."""
     text = draft.parameters.get("claims")
     if text is None:
         return
-    try:
-        document = json.loads(text)
-    except (ValueError, RecursionError):
-        raise ProtocolFailure(errors.CLAIMS_INVALID) from None
-    if not isinstance(document, dict) or _depth(text) > DEEPEST_CLAIMS:
-        raise ProtocolFailure(errors.CLAIMS_INVALID)
-    for where in ("userinfo", "id_token"):
-        members = document.get(where)
-        if members is None:
-            continue
-        if not isinstance(members, dict) or not all(isinstance(value, dict | None) for value in members.values()):
-            raise ProtocolFailure(errors.CLAIMS_INVALID)
-        draft.requested_claims[where] = {name: value or {} for name, value in members.items()}
-
-
-def _depth(text: str) -> int:
-    deepest = depth = 0
-    for sign in text:
-        if sign in "{[":
-            depth += 1
-            deepest = max(deepest, depth)
-        elif sign in "}]":
-            depth -= 1
-    return deepest
+    for where, asked in claims_parameter.read(text).items():
+        draft.requested_claims[where] = asked.plain
+        draft.claim_words[where] = claims_parameter.words(asked, draft.client, provider=draft.provider)
 
 
 def level_is_chosen(draft: Draft) -> None:
@@ -331,6 +309,15 @@ def hint_is_ours(draft: Draft) -> None:
     draft.hinted_sub = claims["sub"]
 
 
+def provider_may_be_named(draft: Draft) -> None:
+    """FranceConnect's idp_hint: the portal leads its citizens to one identity provider, of those its record lists."""
+    hint = draft.parameters.get("idp_hint")
+    if hint is None:
+        return
+    if hint not in draft.client.idp_hints or draft.provider.providers.find(hint) is None:
+        raise ProtocolFailure(errors.IDP_HINT_REFUSED)
+
+
 def _audience(claims: dict[str, Any]) -> list[object]:
     audience = claims.get("aud")
     return audience if isinstance(audience, list) else [audience]
@@ -358,6 +345,7 @@ PORTAL_CHECKS: tuple[Callable[[Draft], None], ...] = (
     hint_is_ours,
     resource_is_registered,
     key_is_a_thumbprint,
+    provider_may_be_named,
 )
 
 
@@ -381,14 +369,13 @@ def check_request(draft: Draft) -> AuthorizationRequest:
 def request_of(draft: Draft) -> AuthorizationRequest:
     """Return the request that the checks made of `draft`."""
     parameters = draft.parameters
-    allowed = frozenset(claims_of(draft.client.scopes))
-    userinfo = frozenset(claims_of(draft.scopes)) | (draft.requested_claims.get("userinfo", {}).keys() & allowed)
+    userinfo = draft.claim_words.get("userinfo", frozenset()) | frozenset(claims_of(draft.scopes))
     return AuthorizationRequest(
         client_id=draft.client.client_id,
         redirect_uri=parameters.get("redirect_uri", ""),
         scopes=draft.scopes,
         claims=tuple(sorted(userinfo)),
-        id_token_claims=tuple(sorted(draft.requested_claims.get("id_token", {}).keys() & allowed)),
+        id_token_claims=tuple(sorted(draft.claim_words.get("id_token", ()))),
         acr_values=draft.acr_values,
         level=draft.level,
         is_level_essential=draft.is_level_essential,
@@ -403,4 +390,5 @@ def request_of(draft: Draft) -> AuthorizationRequest:
         response_mode=draft.response_mode,
         resource=draft.resource,
         confirmation=draft.confirmation,
+        idp_hint=parameters.get("idp_hint"),
     )

@@ -9,7 +9,7 @@ from idp.core.ids import digest, new_id, new_secret
 from idp.oidc import issue, refresh_tokens, sender
 from idp.oidc.issue import Granted
 from idp.oidc.refresh_tokens import RefreshToken
-from idp.oidc.statements import REVOKE_REPLAYED, SPEND_CODE, SPEND_CODE_FOR_OFFLINE
+from idp.oidc.statements import READ_CODE_RESOURCE, REVOKE_REPLAYED, SPEND_CODE, SPEND_CODE_FOR_OFFLINE
 from idp.oidc.token_request import TokenRequest
 
 
@@ -41,6 +41,7 @@ def spend(code_digest: bytes, client: Client, request: TokenRequest, *, redirect
     if row is None:
         replayed = {"event_id": new_id(), "event_name": Event.CODE_REPLAYED.value, "reference": request.reference}
         provider.hot_path.apply(REVOKE_REPLAYED, replayed | {"code_digest": code_digest, "client_id": client.id})
+        _refuse_suspended(code_digest, client, request)
         raise ProtocolFailure(errors.CODE_REFUSED)
     if not row["bound"]:
         if row["redirect_uri"] != redirect_uri:
@@ -58,3 +59,10 @@ def spend(code_digest: bytes, client: Client, request: TokenRequest, *, redirect
         scope=row["scope"],
         refresh_token=refresh_tokens.write(RefreshToken(grant_id, 0), provider.keyring) if lasting else None,
     )
+
+
+def _refuse_suspended(code_digest: bytes, client: Client, request: TokenRequest) -> None:
+    provider = request.provider
+    found = provider.hot_path.one(READ_CODE_RESOURCE, {"digest": code_digest, "client_id": client.id})
+    if found is not None:
+        issue.refuse_suspended(issue.target_of(request.parameters, found, provider), provider=provider)

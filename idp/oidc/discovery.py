@@ -3,9 +3,11 @@
 from typing import Any
 
 from idp.agencies.metadata import GrantType
+from idp.citizens import verified_claims
+from idp.citizens.numbers import VN_PIN
 from idp.core.i18n import LANGUAGES
 from idp.core.levels import ACR_VALUES
-from idp.core.scopes import PERSON_CLAIMS, SCOPES, SIGN_IN_CLAIMS
+from idp.core.scopes import NATIONAL_CLAIMS, PERSON_CLAIMS, SCOPES, SIGN_IN_CLAIMS
 from idp.core.settings import Registers, Settings
 from idp.keys import proof
 from idp.keys.encryption import CONTENT_ALGORITHMS, KEY_ALGORITHMS
@@ -47,8 +49,9 @@ def document(settings: Settings) -> dict[str, Any]:
         "acr_values_supported": list(ACR_VALUES),
         "subject_types_supported": ["pairwise"],
         "claim_types_supported": ["normal"],
-        "claims_supported": [*SIGN_IN_CLAIMS, *PERSON_CLAIMS],
+        "claims_supported": [*SIGN_IN_CLAIMS, *_national(settings), *PERSON_CLAIMS],
         "claims_parameter_supported": True,
+        **_assurance(settings),
         "display_values_supported": ["page"],
         "ui_locales_supported": list(LANGUAGES),
         "prompt_values_supported": ["none", "login", "consent", "select_account"],
@@ -82,6 +85,23 @@ def document(settings: Settings) -> dict[str, Any]:
     if settings.registers_clients is not Registers.OFF:
         found["registration_endpoint"] = f"{issuer}/register"
     return found
+
+
+def _national(settings: Settings) -> tuple[str, ...]:
+    return NATIONAL_CLAIMS if settings.number_scheme == VN_PIN else ()
+
+
+def _assurance(settings: Settings) -> dict[str, Any]:
+    """Return the members of OpenID Connect for Identity Assurance 1.0, 8; its drafts had the first of them."""
+    if settings.number_scheme != VN_PIN:
+        return {}
+    return {
+        "verified_claims_supported": True,
+        "trust_frameworks_supported": [verified_claims.TRUST_FRAMEWORK],
+        "evidence_supported": [verified_claims.EVIDENCE],
+        "electronic_records_supported": [verified_claims.RECORD],
+        "claims_in_verified_claims_supported": list(verified_claims.CLAIMS),
+    }
 
 
 def _authentication(endpoint: str, methods: list[str]) -> dict[str, Any]:

@@ -5,11 +5,13 @@ from datetime import datetime
 from typing import Any
 
 from idp.agencies.clients import Client
-from idp.citizens import claims
+from idp.citizens import assurance
+from idp.citizens.numbers import VN_PIN
 from idp.core import clock
 from idp.core.database import Row, as_instant, as_uuid, split_words
-from idp.core.scopes import SIGN_IN_CLAIMS
+from idp.core.levels import Level, level_of
 from idp.keys.jose import at_hash
+from idp.oidc import access_tokens, person_claims
 from idp.oidc.protected import protect
 from idp.oidc.sid import sid_of
 from idp.oidc.statements import READ_PROFILE
@@ -33,12 +35,17 @@ def write(spent: Row, client: Client, *, access_token: str, issued_at: datetime,
         "amr": list(split_words(spent["amr"])),
         "at_hash": at_hash(access_token),
     }
+    if provider.settings.number_scheme == VN_PIN:
+        methods = assurance.known_methods(split_words(spent["amr"]))
+        document |= assurance.national_levels(level_of(spent["acr"]) or Level.NONE, methods)
     if spent["nonce"] is not None:
         document["nonce"] = spent["nonce"]
+    if spent.get("actor_id") is not None:
+        document["act"] = access_tokens.act_for(client, spent, provider)
     if client.receives_sid:
         document["sid"] = sid_of(as_uuid(spent["session_id"]), client, provider.keyring)
     if spent["id_token_claims"]:
-        document = {**_person(spent, provider), **document}
+        document = {**_person(spent, client, provider), **document}
     return protect(
         document,
         client,
@@ -58,11 +65,10 @@ def is_one(claims: Mapping[str, Any]) -> bool:
     return {"sub", "exp", "auth_time", "at_hash"} <= claims.keys()
 
 
-def _person(spent: Row, provider: Services) -> Mapping[str, Any]:
+def _person(spent: Row, client: Client, provider: Services) -> Mapping[str, Any]:
     """Return the claims that the `claims` parameter asked to have in the ID token itself; rare, so read apart."""
+    words = person_claims.allowed(spent["id_token_claims"], client)
     row = provider.hot_path.one(READ_PROFILE, {"citizen_id": spent["citizen_id"]})
     if row is None:
         return {}
-    profile = claims.open_profile(row["profile"], as_uuid(spent["citizen_id"]), provider.keyring)
-    names = [name for name in split_words(spent["id_token_claims"]) if name not in SIGN_IN_CLAIMS]
-    return claims.release(profile, names)
+    return person_claims.of(as_uuid(spent["citizen_id"]), row, words, client, provider=provider)

@@ -42,6 +42,7 @@ def answer(form: Parameters, *, caller: Caller, accept: str, provider: Services)
     if form.repeated:
         raise ProtocolFailure(errors.DUPLICATE_PARAMETER)
     client = client_auth.authenticate(caller, form, provider=provider)
+    client_auth.pace(client, provider=provider)
     token = form.get("token")
     if token is None:
         raise ProtocolFailure(errors.TOKEN_PARAMETER_MISSING)
@@ -67,7 +68,9 @@ def _introspect(token: str, client: Client, provider: Services) -> dict[str, Any
     return _access(row, client, provider) if as_uuid(row["client_id"]) == client.id else _INACTIVE
 
 
-def _access(row: Row, client: Client, provider: Services) -> dict[str, Any]:
+def _access(row: Row, client: Client, provider: Services, *, reader: Client | None = None) -> dict[str, Any]:
+    """Return the answer about a token of `client`, for the client itself or for the resource server `reader`."""
+    reader = reader or client
     document = {
         "active": True,
         "client_id": client.client_id,
@@ -85,6 +88,8 @@ def _access(row: Row, client: Client, provider: Services) -> dict[str, Any]:
         document["auth_time"] = clock.epoch(as_instant(row["auth_time"]))
     if row["confirmation"]:
         document["cnf"] = sender.cnf(row["confirmation"])
+    if row["actor_id"] is not None:
+        document["act"] = access_tokens.act_for(reader, row, provider)
     return document
 
 
@@ -93,7 +98,7 @@ def _for_resource_server(row: Row, client: Client, provider: Services) -> dict[s
     if asker is None or not asker.is_active:
         return _INACTIVE
     visible = [name for name in split_words(row["scope"]) if name in client.scopes]
-    document = _access(row, asker, provider)
+    document = _access(row, asker, provider, reader=client)
     return {**document, "sub": subject_for(client, row, provider), "scope": " ".join(visible)}
 
 

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from idp.agencies.clients import Client
-from idp.core import clock
+from idp.core import clock, errors
 from idp.core.database import Row, split_words
+from idp.core.errors import ProtocolFailure
 from idp.core.parameters import Parameters
 from idp.core.scopes import OPENID
 from idp.oidc import access_tokens, id_token, sender
@@ -56,6 +57,18 @@ def response(granted: Granted, client: Client, *, provider: Services) -> dict[st
 def target_values(form: Parameters, provider: Services) -> dict[str, object]:
     """Return the statements' values for the `resource` a token request names (RFC 8707, 2.2)."""
     return {"resource": form.get("resource", ""), "own": provider.settings.issuer}
+
+
+def refuse_suspended(resource: str, *, provider: Services) -> None:
+    """Raise ProtocolFailure invalid_target when nobody may ask about tokens for `resource` now.
+
+    Nothing is spent then: the statements that spend look for themselves, and this says why they did not.
+    """
+    if resource in ("", provider.settings.issuer):
+        return
+    server = provider.clients.by_resource(resource)
+    if server is None or not server.is_active:
+        raise ProtocolFailure(errors.TARGET_INVALID)
 
 
 def target_of(form: Parameters, row: Row, provider: Services) -> str:

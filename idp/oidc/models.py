@@ -37,6 +37,7 @@ class AuthorizationCode(Model):
     auth_time: Mapped[datetime] = mapped_column(Instant)
     expires_at: Mapped[datetime] = mapped_column(Instant, index=True)
     used_at: Mapped[datetime | None] = mapped_column(Instant)
+    actor_id: Mapped[UUID | None] = mapped_column(sa.Uuid, doc="The officer, as a citizen, who helped to sign in")
 
 
 class AccessToken(Model):
@@ -65,6 +66,7 @@ class AccessToken(Model):
     issued_at: Mapped[datetime] = mapped_column(Instant)
     expires_at: Mapped[datetime] = mapped_column(Instant, index=True)
     revoked_at: Mapped[datetime | None] = mapped_column(Instant)
+    actor_id: Mapped[UUID | None] = mapped_column(sa.Uuid, doc="The officer, as a citizen, who helped to sign in")
 
 
 class PushedRequest(Model):

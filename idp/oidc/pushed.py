@@ -38,6 +38,7 @@ def push(form: Parameters, *, caller: Caller, provider: Services) -> dict[str, A
 
 def _keep(form: Parameters, authentication: Authentication, *, caller: Caller, provider: Services) -> dict[str, Any]:
     client = authentication.client
+    client_auth.pace(client, provider=provider)
     if form.repeated:
         raise ProtocolFailure(errors.DUPLICATE_PARAMETER)
     if "request_uri" in form:

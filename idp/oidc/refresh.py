@@ -16,6 +16,7 @@ from authlib.oauth2.rfc6749.grants import BaseGrant, TokenEndpointMixin
 from idp.agencies.clients import Client
 from idp.agencies.metadata import GrantType, Profile
 from idp.audit.events import Event
+from idp.citizens import verified_claims
 from idp.core import errors
 from idp.core.database import Change, Row, as_instant, split_words
 from idp.core.errors import ProtocolFailure
@@ -116,8 +117,7 @@ def _narrowed(scope: str, token: RefreshToken, client: Client, provider: Service
 
 def _kept(claims: str, scope: str) -> str:
     """Return those of `claims` that `scope` stands for."""
-    allowed = frozenset(claims_of(split_words(scope)))
-    return " ".join(name for name in split_words(claims) if name in allowed)
+    return " ".join(verified_claims.narrowed(split_words(claims), claims_of(split_words(scope))))
 
 
 def _read(token: RefreshToken, client: Client, provider: Services) -> Row:
@@ -140,6 +140,7 @@ def _again(token: RefreshToken, client: Client, request: TokenRequest, values: M
         raise ProtocolFailure(errors.REFRESH_TOKEN_REFUSED)
     if values["resource"] not in ("", values["own"], grant["resource"]):
         raise ProtocolFailure(errors.TARGET_INVALID)
+    issue.refuse_suspended(issue.target_of(request.parameters, grant, provider), provider=provider)
     if token.generation >= grant["generation"]:
         # It works, but was used by somebody else at this very moment, who then ended the family or did not.
         raise ProtocolFailure(errors.REFRESH_TOKEN_REFUSED)

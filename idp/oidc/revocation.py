@@ -26,6 +26,7 @@ def revoke(form: Parameters, *, caller: Caller, provider: Services, reference: s
     if form.repeated:
         raise ProtocolFailure(errors.DUPLICATE_PARAMETER)
     client = client_auth.authenticate(caller, form, provider=provider)
+    client_auth.pace(client, provider=provider)
     token = form.get("token")
     if token is None:
         raise ProtocolFailure(errors.TOKEN_PARAMETER_MISSING)

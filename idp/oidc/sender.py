@@ -222,15 +222,19 @@ def _slot() -> int:
     return clock.epoch(clock.now()) // NONCE_SLOT
 
 
-def _nonce(slot: int, provider: Services) -> str:
-    raw = provider.keyring.hmac(Purpose.FORM, f"dpop-nonce:{slot}".encode())
+def _nonce(slot: int, provider: Services, key_id: str | None = None) -> str:
+    raw = provider.keyring.hmac(Purpose.FORM, f"dpop-nonce:{slot}".encode(), key_id=key_id)
     return base64.urlsafe_b64encode(raw[:18]).decode()
 
 
 def _is_nonce(nonce: str, provider: Services) -> bool:
     given = nonce.encode("utf-8", "surrogatepass")
     slot = _slot()
-    return any(is_same(given, _nonce(each, provider).encode()) for each in (slot, slot - 1))
+    return any(
+        is_same(given, _nonce(each, provider, key_id).encode())
+        for key_id in provider.keyring.key_ids(Purpose.FORM)
+        for each in (slot, slot - 1)
+    )
 
 
 def _binds_to_certificate(client: Client) -> bool:

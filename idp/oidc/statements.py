@@ -12,10 +12,11 @@ _OF_SESSION = "FROM sso_session s WHERE s.id = :session_id AND "
 _INSERT_CODE = (
     """
     INSERT INTO authorization_code (digest, client_id, citizen_id, session_id, sub, redirect_uri, code_challenge,
-        nonce, scope, claims, id_token_claims, acr, amr, token_lifetime, resource, confirmation, auth_time, expires_at)
+        nonce, scope, claims, id_token_claims, acr, amr, token_lifetime, resource, confirmation, auth_time, expires_at,
+        actor_id)
     SELECT :digest, :client_id, s.citizen_id, s.id, :sub, :redirect_uri, :code_challenge, CAST(:nonce AS text),
         :scope, :claims, :id_token_claims, :acr, s.amr, :token_lifetime, :resource, :confirmation, s.authenticated_at,
-        {after_lifetime}
+        {after_lifetime}, s.actor_id
     """
     + _OF_SESSION
 )
@@ -116,6 +117,7 @@ _SPENT = (
     "token_lifetime",
     "resource",
     "confirmation",
+    "actor_id",
     """
     redirect_uri = :redirect_uri AND code_challenge = :challenge AND confirmation IN ('', :confirmation)
         AND (:resource IN ('', :own) OR resource = :resource) AS bound
@@ -123,23 +125,31 @@ _SPENT = (
 )
 _INSERT_ACCESS = """
         INSERT INTO access_token (digest, code_digest, client_id, citizen_id, session_id, grant_id, sub, scope, claims,
-            resource, confirmation, acr, auth_time, issued_at, expires_at)
+            resource, confirmation, acr, auth_time, issued_at, expires_at, actor_id)
 """
 _TARGET = "CASE WHEN :resource = :own THEN '' ELSE {first.resource} END"
+# While a resource server is away nothing is spent for it, so that code or refresh token are good when it is back. Asked
+# only of those that name one.
+_IS_SERVED = """
+    (resource = '' OR :resource = :own OR EXISTS (
+        SELECT 1 FROM resource_identifier r JOIN client c ON c.id = r.client_id JOIN agency a ON a.id = c.agency_id
+        WHERE r.identifier = resource AND c.state = 'active' AND a.state = 'active'
+    ))
+"""
 _SPENT_EVENT = (
     INSERT_EVENT + "SELECT :event_id, {now}, :event_name, {first.citizen_id}, {first.client_id}, "
     "{first.session_id}, CASE WHEN {first.bound} THEN 'done' ELSE 'refused' END, CAST(:reference AS text) "
     "{from_first}"
 )
-_SPEND = """
-    UPDATE authorization_code SET used_at = {now}
-    WHERE digest = :code_digest AND client_id = :client_id AND used_at IS NULL AND expires_at > {now}
+_SPEND = f"""
+    UPDATE authorization_code SET used_at = {{now}}
+    WHERE digest = :code_digest AND client_id = :client_id AND used_at IS NULL AND expires_at > {{now}}
         AND EXISTS (
             SELECT 1 FROM sso_session s JOIN citizen z ON z.id = s.citizen_id
             WHERE s.id = session_id AND s.ended_at IS NULL AND z.state = 'active'
         )
-        AND {if_open}
-"""
+        AND {_IS_SERVED} AND {{if_open}}
+"""  # noqa: S608 (constants of this module alone)
 SPEND_CODE = Change(
     first=_SPEND,
     returning=_SPENT,
@@ -149,7 +159,8 @@ SPEND_CODE = Change(
         SELECT :token_digest, :code_digest, {first.client_id}, {first.citizen_id}, {first.session_id}, NULL,
             {first.sub}, {first.scope}, {first.claims}, """
         + _TARGET
-        + """, :confirmation, {first.acr}, {first.auth_time}, {now}, {after_first_token_lifetime}
+        + """, :confirmation, {first.acr}, {first.auth_time}, {now}, {after_first_token_lifetime},
+            {first.actor_id}
         {from_first} WHERE {first.bound}
         """,
         _SPENT_EVENT,
@@ -167,7 +178,8 @@ SPEND_CODE_FOR_OFFLINE = Change(
             CASE WHEN {first.offline} THEN :grant_id END,
             {first.sub}, {first.scope}, {first.claims}, """
         + _TARGET
-        + """, :confirmation, {first.acr}, {first.auth_time}, {now}, {after_first_token_lifetime}
+        + """, :confirmation, {first.acr}, {first.auth_time}, {now}, {after_first_token_lifetime},
+            {first.actor_id}
         {from_first} WHERE {first.bound}
         """,
         """
@@ -203,11 +215,12 @@ _REFRESHED = (
     "generation",
     "claims",
 )
-_GRANT_IS_ALIVE = """
-    id = :grant_id AND client_id = :client_id AND revoked_at IS NULL AND expires_at > {now} AND idle_expires_at > {now}
-        AND (:resource IN ('', :own) OR resource = :resource)
-        AND EXISTS (SELECT 1 FROM citizen z WHERE z.id = citizen_id AND z.state = 'active') AND {if_open}
-"""
+_GRANT_IS_ALIVE = f"""
+    id = :grant_id AND client_id = :client_id AND revoked_at IS NULL
+        AND expires_at > {{now}} AND idle_expires_at > {{now}}
+        AND (:resource IN ('', :own) OR resource = :resource) AND {_IS_SERVED}
+        AND EXISTS (SELECT 1 FROM citizen z WHERE z.id = citizen_id AND z.state = 'active') AND {{if_open}}
+"""  # noqa: S608
 _REFRESHED_PARTS = (
     _INSERT_ACCESS
     + """
@@ -215,7 +228,8 @@ _REFRESHED_PARTS = (
         {first.sub}, CASE WHEN :scope = '' THEN {first.scope} ELSE :scope END,
         CASE WHEN :scope = '' THEN {first.claims} ELSE :claims END, """
     + _TARGET
-    + """, :confirmation, {first.acr}, {first.auth_time}, {now}, {after_first_token_lifetime}
+    + """, :confirmation, {first.acr}, {first.auth_time}, {now}, {after_first_token_lifetime},
+        NULL
     {from_first}
     """,
     INSERT_EVENT + "SELECT :event_id, {now}, :event_name, {first.citizen_id}, {first.client_id}, "
@@ -238,6 +252,9 @@ REFRESH_AGAIN = Change(
     + _GRANT_IS_ALIVE,
     returning=_REFRESHED,
     then=_REFRESHED_PARTS,
+)
+READ_CODE_RESOURCE = Query(
+    "SELECT resource FROM authorization_code WHERE digest = :digest AND client_id = :client_id AND used_at IS NULL"
 )
 READ_GRANT = Query(
     """
@@ -299,7 +316,7 @@ REVOKE_REPLAYED = Change(
 READ_TOKEN = Query(
     """
     SELECT t.sub, t.scope, t.claims, t.client_id, t.citizen_id, t.session_id, t.acr, t.auth_time, t.resource,
-        t.confirmation, t.issued_at, t.expires_at, z.profile
+        t.confirmation, t.issued_at, t.expires_at, t.actor_id, z.profile, z.data_key
     FROM access_token t
     JOIN citizen z ON z.id = t.citizen_id
     LEFT JOIN sso_session s ON s.id = t.session_id
@@ -336,4 +353,8 @@ READ_SUBJECT = Query("SELECT sub FROM pairwise_subject WHERE citizen_id = :citiz
 # An error was the answer: whoever has the name of the request must not get another one (RFC 9126, 7.3).
 SPEND_PUSHED = Change(first="UPDATE pushed_request SET used_at = {now} WHERE digest = :digest AND used_at IS NULL")
 
-READ_PROFILE = Query("SELECT profile FROM citizen WHERE id = :citizen_id AND state = 'active'")
+READ_PROFILE = Query("SELECT profile, data_key FROM citizen WHERE id = :citizen_id AND state = 'active'")
+# Only for a client that asks for verified claims.
+READ_VERIFICATION = Query(
+    "SELECT proofing, registry_status, registry_checked_at FROM citizen WHERE id = :citizen_id AND state = 'active'"
+)

@@ -3,12 +3,11 @@
 from typing import Any
 
 from idp.agencies.clients import Client
-from idp.citizens import claims
 from idp.core import clock, errors
 from idp.core.database import Row, as_uuid, split_words
 from idp.core.errors import ProtocolFailure
-from idp.core.scopes import OPENID, claims_of
-from idp.oidc import access_tokens, sender
+from idp.core.scopes import OPENID
+from idp.oidc import access_tokens, client_auth, person_claims, sender
 from idp.oidc.caller import Caller
 from idp.oidc.protected import protect
 from idp.sso.services import Services
@@ -26,6 +25,7 @@ def answer(caller: Caller, *, provider: Services) -> dict[str, Any] | str:
     if row is None or client is None or not client.is_active or row["resource"]:
         raise ProtocolFailure(errors.TOKEN_REFUSED, challenge=presented.scheme)
     sender.check_presented(presented, row["confirmation"], caller, provider=provider)
+    client_auth.pace(client, provider=provider)
     if OPENID not in split_words(row["scope"]):
         raise ProtocolFailure(errors.SCOPE_INSUFFICIENT, challenge=presented.scheme)
     document = _claims(row, client, provider)
@@ -35,13 +35,10 @@ def answer(caller: Caller, *, provider: Services) -> dict[str, Any] | str:
 
 
 def _claims(row: Row, client: Client, provider: Services) -> dict[str, Any]:
-    # No more than the client may have today: a scope can be taken from it while its tokens live.
-    allowed = claims_of(client.scopes)
-    names = [name for name in split_words(row["claims"]) if name in allowed]
-    if not names:
+    words = person_claims.allowed(row["claims"], client)
+    if not words:
         return {"sub": row["sub"]}
-    profile = claims.open_profile(row["profile"], as_uuid(row["citizen_id"]), provider.keyring)
-    return {**claims.release(profile, names), "sub": row["sub"]}
+    return {**person_claims.of(as_uuid(row["citizen_id"]), row, words, client, provider=provider), "sub": row["sub"]}
 
 
 def _jwt(document: dict[str, Any], client: Client, provider: Services) -> str:

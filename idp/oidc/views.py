@@ -56,6 +56,8 @@ def _json_error(entry: Entry, challenge: str | None, more: Mapping[str, str]) ->
     headers = {"Pragma": "no-cache", **more}
     if entry in (errors.CLIENT_THROTTLED, errors.DECOUPLED_THROTTLED):
         headers["Retry-After"] = "60"
+    if entry is errors.CLIENT_TOO_OFTEN:
+        headers["Retry-After"] = "1"
     if entry is errors.TOKEN_MISSING:
         # RFC 6750, 3.1: a request that says nothing about authentication gets no error code.
         headers["WWW-Authenticate"] = f'Bearer realm="userinfo", DPoP realm="userinfo", {_PROOF_ALGORITHMS}'

@@ -11,10 +11,10 @@ from idp.agencies.clients import Client
 from idp.audit.events import Event
 from idp.audit.record import record
 from idp.citizens.models import insert
+from idp.core import user_codes
 from idp.core.database import database_now, db
 from idp.core.ids import digest, new_secret
 from idp.core.keyring import Keyring, Place
-from idp.oidc.decoupled import user_codes
 from idp.oidc.decoupled.models import DecoupledRequest, Kind
 from idp.sso.request import AuthorizationRequest, ResponseMode
 
@@ -84,7 +84,7 @@ def store(
 
 def by_user_code(code: str, *, keyring: Keyring) -> Pending | None:
     """Return the request with a user code, answered and expired ones included, or None."""
-    return _one(DecoupledRequest.user_code_digest == user_codes.index(code, keyring=keyring), keyring)
+    return _one(DecoupledRequest.user_code_digest.in_(user_codes.every_index(code, keyring=keyring)), keyring)
 
 
 def by_digest(decoupled: str, *, keyring: Keyring) -> Pending | None:

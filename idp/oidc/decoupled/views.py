@@ -19,14 +19,14 @@ from idp.audit.events import Event
 from idp.audit.record import record
 from idp.citizens import subjects
 from idp.citizens.credentials import throttle
-from idp.core import errors, web
+from idp.core import errors, user_codes, web
 from idp.core.database import db
 from idp.core.errors import Failure, ProtocolFailure
 from idp.core.ids import digest
 from idp.core.keyring import Purpose
 from idp.core.scopes import PERSON_CLAIMS
 from idp.core.web import form_parameters, json_answer, query_parameters, render, see_other, translate
-from idp.oidc.decoupled import backchannel, device, pending, user_codes
+from idp.oidc.decoupled import backchannel, device, pending
 from idp.oidc.decoupled.models import Kind
 from idp.oidc.decoupled.pending import Pending
 from idp.oidc.views import caller, machine_form, on_protocol_failure

@@ -125,6 +125,7 @@ class BackChannel:
     """
 
     name = "logout"
+    idle_seconds = 2.0
 
     def __init__(self, provider: Services) -> None:
         self._provider = provider

@@ -4,7 +4,6 @@ A portal's request ends nothing by itself: the citizen confirms on a page of our
 somebody out. The browser is sent back only to an address that the client named by a hint signed here registered.
 """
 
-import hmac
 import json
 from base64 import urlsafe_b64encode
 from dataclasses import dataclass
@@ -139,11 +138,13 @@ def end(session_id: UUID) -> None:
 
 def form_token(sealed: str, session_secret: str | None, keyring: Keyring) -> str:
     """Return the token of the confirmation form: for this request, in the browser that holds this session."""
-    message = json.dumps(["logout", sealed, session_secret or ""]).encode()
-    return urlsafe_b64encode(keyring.hmac(Purpose.FORM, message)).decode().rstrip("=")
+    return urlsafe_b64encode(keyring.hmac(Purpose.FORM, _form(sealed, session_secret))).decode().rstrip("=")
 
 
 def is_confirmed(form: Parameters, session_secret: str | None, keyring: Keyring) -> bool:
     """Tell whether a form is the one that was shown in the browser that holds this session."""
-    token = form_token(form.get(RESUMED, ""), session_secret, keyring)
-    return hmac.compare_digest(form.get("csrf", "").encode(), token.encode())
+    return keyring.fits(Purpose.FORM, _form(form.get(RESUMED, ""), session_secret), form.get("csrf", ""))
+
+
+def _form(sealed: str, session_secret: str | None) -> bytes:
+    return json.dumps(["logout", sealed, session_secret or ""]).encode()

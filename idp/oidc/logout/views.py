@@ -14,6 +14,8 @@ from idp.oidc.logout import backchannel, outcome
 from idp.oidc.logout import request as logout
 from idp.oidc.logout.backchannel import BackChannel
 from idp.oidc.logout.outcome import Outcome, Told
+from idp.sso.federation import logout as federation
+from idp.sso.federation.logout import FarewellForm
 from idp.sso.services import Services, services
 from idp.sso.views import SESSION_COOKIE
 
@@ -82,7 +84,8 @@ def confirm_logout() -> Response:
     logout.end(session_id)
     _back_channel().notify(session_id, clients)
     known = outcome.outcome_of(session_id, clients, provider=provider)
-    if checked.location is not None and not known.has_frames and not known.has_open_ends:
+    is_all = not known.has_frames and not known.has_open_ends and not federation.has_farewell(session_id)
+    if checked.location is not None and is_all:
         response = see_other(checked.location)
     else:
         response = see_other(f"/logout/done?{_HANDLE}={outcome.seal(session_id, checked, provider=provider)}")
@@ -110,18 +113,32 @@ def done() -> Response:
     clients = outcome.clients_reached(session_id, provider=provider)
     known = outcome.outcome_of(session_id, clients, provider=provider)
     is_first_look = _AGAIN not in parameters
+    farewell = federation.farewell(session_id, handle, language=web.current_language(), provider=provider)
     # Only where nothing is left to read or to do (WCAG 2.2.1); the button is there for browsers that do not obey.
-    moves_on = checked.location is not None and is_first_look and not known.has_open_ends
+    moves_on = checked.location is not None and is_first_look and not known.has_open_ends and farewell is None
     response = _signed_out(
         checked,
         known,
         frames=[(service.client, service.frame) for service in known.services if service.frame and is_first_look],
         again_url=f"/logout/done?{_HANDLE}={handle}&{_AGAIN}=1" if known.number(Told.WAITING) else None,
         moves_on=moves_on,
+        farewell=farewell,
     )
     if moves_on:
         response.headers["Refresh"] = f"{_FRAME_SECONDS};url={checked.location}"
     return response
+
+
+@blueprint.get("/upstream/<slug>/signed-out")
+def signed_out_upstream(slug: str) -> Response:
+    """Take a browser back from the sign-out of the provider it came by, to the page that says how ours went."""
+    handle = query_parameters().get("state", "")
+    found = outcome.unseal(handle, provider=services())
+    if found is None:
+        return see_other("/logout")
+    session_id, checked = found
+    federation.forget(session_id)
+    return see_other(checked.location or f"/logout/done?{_HANDLE}={handle}&{_AGAIN}=1")
 
 
 def _nothing_to_end(checked: logout.LogoutRequest) -> Response:
@@ -137,10 +154,12 @@ def _signed_out(
     frames: Sequence[tuple[Client, str]] = (),
     again_url: str | None = None,
     moves_on: bool = False,
+    farewell: FarewellForm | None = None,
 ) -> Response:
     client, language = checked.client, web.current_language()
     return render(
         "oidc/signed_out.html",
+        form_action=web.origin_of(farewell.action) if farewell else None,
         frame_sources=[web.origin_of(address) for _, address in frames],
         frames=[(framed.name(language), address) for framed, address in frames],
         services=[
@@ -155,4 +174,5 @@ def _signed_out(
         home_url=client.client_uri if client else None,
         agency=client.name(language) if client else None,
         moves_on=moves_on,
+        farewell=farewell,
     )

@@ -87,6 +87,7 @@ def change(
         agency=agency,
         granted=registered.scopes,
         owned=registered.metadata.resource_identifiers,
+        sector=registered.metadata.sector,
         is_sandbox=is_sandbox,
     )
     document = replace(document, client_id=client_id)
@@ -178,8 +179,10 @@ def _read(
     agency: Mapping[str, Any] | None,
     granted: frozenset[str],
     owned: Collection[str] = (),
+    sector: str | None = None,
     is_sandbox: bool,
 ) -> ClientDocument:
+    """Return the document that `members` stand for; `owned` and `sector` are what the client has already."""
     written = plain.document_of(members, agency=agency, granted=granted, is_sandbox=is_sandbox)
     try:
         document = read(written, source=_SOURCE, is_sandbox=is_sandbox)
@@ -187,6 +190,12 @@ def _read(
         raise _refusal(refused) from None
     if not granted.issuperset(document.metadata.scopes):
         raise RegistrationRefused(errors.METADATA_REFUSED, "scope: has a scope that this agency may not ask for")
+    named = document.metadata.sector
+    is_new = members.get("sector_identifier") == named != sector
+    if is_new and not plain.has_shown(named, document.metadata):
+        # The first who names a host would keep it from the agency whose it is.
+        problem = "sector_identifier: must be the host of a redirect URI, or of the jwks_uri of private_key_jwt"
+        raise RegistrationRefused(errors.METADATA_REFUSED, problem)
     # Whoever answers to the name of an API is told whose the tokens for it are; names elsewhere take an agreement.
     hosts = {urlsplit(uri).hostname for uri in document.metadata.redirect_uris}
     for identifier in set(document.metadata.resource_identifiers).difference(owned):

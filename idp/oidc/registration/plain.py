@@ -7,9 +7,10 @@ from typing import Any
 
 from idp.agencies import uris
 from idp.agencies.document import KNOWN, MAX_NAME
-from idp.agencies.metadata import AuthMethod, Basis, GrantType, Profile, Rule
+from idp.agencies.metadata import AuthMethod, Basis, ClientMetadata, GrantType, Profile, Rule
 from idp.agencies.reading import LANGUAGES, LOCALISED, REQUIRED_LANGUAGE
 from idp.core import clock, scopes
+from idp.core.ids import new_id
 
 # Said by the server alone, or, for the sector, by the host of an address the client has shown to be its own.
 _NEVER_TAKEN = frozenset({"client_id", "client_secret", "agency"})
@@ -44,12 +45,27 @@ def document_of(
     kept.setdefault("scope", " ".join(_usual(kept, granted)))
     if agency is None:
         kept.pop("sector_identifier", None)
-        host = _sector_of(kept)
+    if not kept.get("redirect_uris") and not {"sector_identifier", "sector_identifier_uri"} & kept.keys():
+        # A sector nobody shares: nothing shows whose host the client speaks for.
+        kept["sector_identifier"] = _shown_by_key(kept) or f"{new_id().hex}.invalid"
+    if agency is None:
+        host = kept.get("sector_identifier") or _sector_of(kept)
         agency = {"slug": _slug_of(host), "name": {REQUIRED_LANGUAGE: host[:MAX_NAME] or "?"}}
     _name(kept)
     if is_sandbox:
         _fill_in(kept)
     return {**kept, "agency": agency}
+
+
+def has_shown(sector: str, metadata: ClientMetadata) -> bool:
+    """Tell whether an address of the client stands for `sector`, so that it may be the one that decides about `sub`.
+
+    That of its keys does where the client proves itself with them: who points at another's cannot.
+    """
+    shown = [*metadata.redirect_uris, metadata.sector_identifier_uri]
+    if metadata.auth_method is AuthMethod.PRIVATE_KEY_JWT:
+        shown.append(metadata.jwks_uri)
+    return any(uris.sector_of((address,)) == sector for address in shown if address is not None)
 
 
 def asks_for_exceptions(members: Mapping[str, Any], agreed: Any = None) -> bool:
@@ -83,6 +99,16 @@ def _sector_of(kept: Mapping[str, Any]) -> str:
         address = listed[0] if isinstance(listed, list) and listed else ""
     try:
         return (uris.sector_of((address,)) or "") if isinstance(address, str) else ""
+    except ValueError:
+        return ""
+
+
+def _shown_by_key(kept: Mapping[str, Any]) -> str:
+    address = kept.get("jwks_uri")
+    if kept.get("token_endpoint_auth_method") != AuthMethod.PRIVATE_KEY_JWT or not isinstance(address, str):
+        return ""
+    try:
+        return uris.sector_of((address,)) or ""
     except ValueError:
         return ""
 

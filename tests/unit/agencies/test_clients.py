@@ -279,7 +279,8 @@ def _apply(url: str, secrets: str, outcomes) -> None:
 
 
 def test_one_client_is_made_when_processes_apply_at_once(provider: Provider, tmp_path: Path) -> None:
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
     outcomes = context.SimpleQueue()
     running = [
         context.Process(target=_apply, args=(provider.url, str(tmp_path / "secrets"), outcomes)) for _ in range(4)
@@ -307,7 +308,8 @@ def _spend(url: str, secrets: str, wins) -> None:
 
 def test_each_assertion_is_accepted_once_when_processes_race(provider: Provider, tmp_path: Path) -> None:
     apply_one()
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
     wins = context.Value("i", 0)
     running = [context.Process(target=_spend, args=(provider.url, str(tmp_path / "secrets"), wins)) for _ in range(4)]
     for process in running:

@@ -51,7 +51,7 @@ def make_app(provider: ScriptedProvider, **settings: Any) -> Flask:
         "client_secret": "secret-of-the-test",
         "redirect_uri": "http://127.0.0.1/signin/callback",
         "post_logout_redirect_uri": "http://127.0.0.1/signed-out",
-        "timeout": 0.5,
+        "timeout": 1.0,
     }
     login = AgencyLogin(app, **(ordinary | settings))
     app.extensions["login"] = login

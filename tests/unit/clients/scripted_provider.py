@@ -46,7 +46,7 @@ class ScriptedProvider:
         app.get("/userinfo")(self._userinfo)
         self._server = make_server("127.0.0.1", 0, app, threaded=True)
         self.issuer = f"http://127.0.0.1:{self._server.server_port}"
-        self._thread = threading.Thread(target=self._server.serve_forever)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
         self._release = threading.Event()
         self.reset()
         self._thread.start()

@@ -67,7 +67,7 @@ def application(api: AgencyApi) -> FlaskClient:
 
 @pytest.fixture
 def api(provider: ScriptedProvider) -> FlaskClient:
-    return application(AgencyApi(issuer=provider.issuer, resource=RESOURCE, timeout=0.5))
+    return application(AgencyApi(issuer=provider.issuer, resource=RESOURCE, timeout=1.0))
 
 
 def get(api: FlaskClient, authorization: str | None, path: str = "/returns/2026", *proofs: str) -> TestResponse:
@@ -354,7 +354,7 @@ class Introspection:
         self.status = 200
         self.asked: list[tuple[str, str | None, str | None]] = []
         self.server = make_server("127.0.0.1", 0, app, threaded=True)
-        self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
+        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True)
         self.thread.start()
         self.address = f"http://127.0.0.1:{self.server.server_port}/introspect"
 
@@ -381,7 +381,7 @@ def introspection(provider: ScriptedProvider) -> Iterator[Introspection]:
 @pytest.fixture
 def asking(provider: ScriptedProvider) -> FlaskClient:
     return application(
-        AgencyApi(issuer=provider.issuer, resource=RESOURCE, client_id="etax api", client_secret=SECRET, timeout=0.5)
+        AgencyApi(issuer=provider.issuer, resource=RESOURCE, client_id="etax api", client_secret=SECRET, timeout=1.0)
     )
 
 

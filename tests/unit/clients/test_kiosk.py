@@ -37,7 +37,7 @@ def town(migrated_sqlite_url: str, tmp_path: Path) -> Iterator[Provider]:
         with provider.app.app_context():
             apply.apply([registration], is_sandbox=True)
         server = make_server("127.0.0.1", port, provider.app, threaded=True)
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
         try:
             yield provider

@@ -1,6 +1,7 @@
 """A provider whose outbox is empty, and clients that listen."""
 
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 
 import pytest
 import sqlalchemy as sa
@@ -60,7 +61,8 @@ def owe(provider: Provider) -> Owe:
             "state": DeliveryState.PENDING.value,
             "attempts": 0,
             "created_at": now,
-            "due_at": now,
+            # SQLite's clock knows no fractions of a millisecond.
+            "due_at": now - timedelta(milliseconds=1),
             "expires_at": now + KEPT,
             **columns,
         }
