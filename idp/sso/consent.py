@@ -137,7 +137,8 @@ def agree(visited: Visit, client: Client, standing: Standing, *, language: str, 
     # Of two clicks one made the row, and only its time is in there.
     if first == now and _is_first_of_agency(client, standing.citizen_id):
         names = {language: client.name(language) for language in LANGUAGES}
-        notices.owe(standing.citizen_id, Notice.NEW_AGENCY, keyring=keyring, agency=names)
+        session = standing.session_id.hex
+        notices.owe(standing.citizen_id, Notice.NEW_AGENCY, keyring=keyring, agency=names, session=session)
     mark_agreed(visited, standing.session_id)
     record(
         db.session,

@@ -17,19 +17,29 @@ from idp.core.levels import Method
 from idp.core.settings import Settings
 from idp.sso.situation import Situation
 from idp.sso.steps import Need, Refusal, RegistryDue, account, confirmation, consent, identity, login, second_factor
+from idp.upstream.directory import ProviderDirectory
 
 Decision = Need | RegistryDue | Refusal | None
 
 
-def decide(situation: Situation, *, settings: Settings, means_of: Callable[[UUID], frozenset[Method]]) -> Decision:
-    """Return what the login of `situation` needs next. Pure but for `means_of`, asked only before a step-up."""
+def decide(
+    situation: Situation,
+    *,
+    settings: Settings,
+    means_of: Callable[[UUID], frozenset[Method]],
+    providers: ProviderDirectory,
+) -> Decision:
+    """Return what the login of `situation` needs next.
+
+    Pure but for `means_of`, asked only before a step-up, and `providers`, which are in memory.
+    """
     if situation.progress.has_denied:
         return Refusal(errors.DENIED, is_for_portal=True)
     return (
         confirmation.need(situation)
-        or login.need(situation)
+        or login.need(situation, providers)
         or account.need(situation)
         or identity.need(situation, settings)
-        or second_factor.need(situation, means_of)
+        or second_factor.need(situation, means_of, providers)
         or consent.need(situation)
     )

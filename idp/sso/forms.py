@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from idp.citizens.credentials import hashing
+from idp.citizens.credentials.choice import Standards
+from idp.core.settings import Settings
 from idp.core.web import translate
 
 LONGEST_NUMBER = 64
@@ -25,15 +28,16 @@ def field_error(name: str, message: str, **values: object) -> FieldError:
 
 @dataclass(frozen=True, slots=True)
 class LoginForm:
-    """Number and password as typed; `repr` shows neither."""
+    """Number and password as typed, and whether others use the device; `repr` shows neither of the first two."""
 
     number: str = field(default="", repr=False)
     password: str = field(default="", repr=False)
+    is_shared: bool = False
 
     @classmethod
     def read(cls, parameters: Mapping[str, str]) -> "LoginForm":
         """Return the form from the posted parameters."""
-        return cls(parameters.get("number", ""), parameters.get("password", ""))
+        return cls(parameters.get("number", ""), parameters.get("password", ""), bool(parameters.get("shared")))
 
     def problems(self) -> list[FieldError]:
         """Return what is missing or cannot be meant."""
@@ -47,6 +51,29 @@ class LoginForm:
         elif len(self.password) > LONGEST_PASSWORD:
             found.append(field_error("password", "login.error.refused"))
         return found
+
+
+@dataclass(frozen=True, slots=True)
+class NewPasswordForm:
+    """A new password, typed twice because nobody sees it; `repr` shows neither."""
+
+    password: str = field(default="", repr=False)
+    again: str = field(default="", repr=False)
+
+    @classmethod
+    def read(cls, parameters: Mapping[str, str]) -> "NewPasswordForm":
+        """Return the form from the posted parameters."""
+        return cls(parameters.get("password", ""), parameters.get("again", ""))
+
+    def problems(self, standards: Standards, settings: Settings) -> list[FieldError]:
+        """Return what is missing, or why the password must not be set."""
+        if not self.password:
+            return [field_error("password", "password.error.missing")]
+        if (weakness := standards.judge(self.password, settings)) is not None:
+            return [field_error("password", weakness.message, least=weakness.least, most=weakness.most)]
+        if hashing.normal(self.again) != hashing.normal(self.password):
+            return [field_error("again", "password.error.differs")]
+        return []
 
 
 def code_problems(code: str) -> list[FieldError]:

@@ -18,18 +18,20 @@ import sqlalchemy as sa
 from idp.audit.events import Event
 from idp.audit.record import record
 from idp.core import clock, errors
-from idp.core.database import database_now, db
+from idp.core.database import HotPath, as_uuid, database_now, db
 from idp.core.errors import Failure
 from idp.core.ids import digest, is_same, new_handle, new_id, new_secret
 from idp.core.keyring import Keyring, Place
 from idp.core.settings import Settings
-from idp.sso.models import Interaction
+from idp.sso.models import VISITED, Interaction
 from idp.sso.request import AuthorizationRequest
 from idp.sso.situation import Progress, Standing
 
 FLOW_COOKIE = "flow-"
 _NAME_LENGTH = 8
 MOST_FLOWS = 8
+LONGEST = timedelta(hours=1)
+"""So long an interaction may live while its citizen makes an account."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,36 +121,34 @@ def find_client(handle: str) -> UUID | None:
     return client_id
 
 
-def visit(handle: str, flow_secret: str | None, *, keyring: Keyring) -> Visit:
+def visit(handle: str, flow_secret: str | None, *, keyring: Keyring, hot_path: HotPath) -> Visit:
     """Return the interaction of `handle` for the browser that holds its flow cookie.
 
     Raises Failure: FLOW_LOST without the right cookie, FLOW_EXPIRED when it took too long.
     """
-    row = db.session.scalar(sa.select(Interaction).where(Interaction.handle_digest == digest(handle)))
-    if row is None or not flow_secret or not is_same(digest(flow_secret), row.flow_digest):
+    row = hot_path.one(VISITED, {"handle": digest(handle)})
+    if row is None or not flow_secret or not is_same(digest(flow_secret), row["flow_digest"]):
         raise Failure(errors.FLOW_LOST)
-    if row.expires_at <= database_now():
+    if row["is_over"]:
         raise Failure(errors.FLOW_EXPIRED)
-    visited = Visit(
+    key = as_uuid(row["id"])
+    return Visit(
         handle=handle,
         flow_secret=flow_secret,
-        id=row.id,
-        client_id=row.client_id,
-        request=AuthorizationRequest.from_document(json.loads(keyring.unseal(row.request, _place(row.id)))),
-        session_id=row.session_id,
-        has_authenticated=row.authenticated_at is not None,
-        has_selected=row.selected_at is not None,
-        has_agreed=row.agreed_at is not None,
-        has_denied=row.denied_at is not None,
-        has_confirmed=row.confirmed_at is not None,
-        has_bound_key=row.bound_key_at is not None,
-        has_settled=row.settled_at is not None,
-        code_digest=row.code_digest,
-        is_finished=row.finished_at is not None,
+        id=key,
+        client_id=None if row["client_id"] is None else as_uuid(row["client_id"]),
+        request=AuthorizationRequest.from_document(json.loads(keyring.unseal(row["request"], _place(key)))),
+        session_id=None if row["session_id"] is None else as_uuid(row["session_id"]),
+        has_authenticated=row["authenticated_at"] is not None,
+        has_selected=row["selected_at"] is not None,
+        has_agreed=row["agreed_at"] is not None,
+        has_denied=row["denied_at"] is not None,
+        has_confirmed=row["confirmed_at"] is not None,
+        has_bound_key=row["bound_key_at"] is not None,
+        has_settled=row["settled_at"] is not None,
+        code_digest=row["code_digest"],
+        is_finished=row["finished_at"] is not None,
     )
-    # Reading is done: on SQLite an open transaction would hold the write lock of whatever comes next.
-    db.session.rollback()
-    return visited
 
 
 def lock(interaction_id: UUID) -> UUID | None:
@@ -195,9 +195,30 @@ def mark_agreed(visited: Visit, session_id: UUID) -> None:
     _mark(visited.id, **(_of_session(visited, session_id) | {"agreed_at": clock.now()}))
 
 
+def prolong(interaction_id: UUID, *, settings: Settings) -> int:
+    """Give an interaction whose citizen is making an account the time for it; the caller commits.
+
+    Each step gives as long as a whole sign-in, an hour in all. Return the seconds the flow cookie must live from now.
+    """
+    now = database_now()
+    row = Interaction
+    created_at = db.session.execute(sa.select(row.created_at).where(row.id == interaction_id)).scalar_one()
+    until = min(now + timedelta(seconds=settings.interaction_lifetime), created_at + LONGEST)
+    db.session.execute(
+        sa.update(row).where(row.id == interaction_id, row.expires_at < until).values(expires_at=until),
+        execution_options={"synchronize_session": False},
+    )
+    return max(1, int((created_at + LONGEST - now).total_seconds()))
+
+
 def mark_confirmed(visited: Visit) -> None:
     """Note the yes to a request from another device; the caller commits."""
     _mark(visited.id, confirmed_at=clock.now())
+
+
+def keep_open(visited: Visit, *, seconds: int) -> None:
+    """Give the pages of an interaction more time from now, because people are at work for it; the caller commits."""
+    _mark(visited.id, expires_at=database_now() + timedelta(seconds=seconds))
 
 
 def finish(visited: Visit) -> None:

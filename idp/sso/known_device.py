@@ -8,6 +8,7 @@ provider stores no list of devices. A browser without the mark is new: its citiz
 """
 
 from base64 import urlsafe_b64encode
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hmac import compare_digest
 from uuid import UUID
@@ -16,8 +17,7 @@ from idp.agencies.clients import Client
 from idp.core.i18n import LANGUAGES
 from idp.core.ids import new_handle
 from idp.core.keyring import Keyring, Purpose
-from idp.notify import notices
-from idp.notify.notices import Notice
+from idp.notify.notices import Fact
 
 COOKIE = "known"
 COOKIE_SECONDS = 34_560_000
@@ -43,31 +43,38 @@ class _Memory:
         return cls(browser, tuple(marks))
 
 
-def meet(cookie: str, citizen_id: UUID, client: Client, *, device: str, is_repeated: bool, keyring: Keyring) -> str:
-    """Return the new value of the cookie of a browser in which a citizen has just signed in for `client`.
+@dataclass(frozen=True, slots=True)
+class Greeting:
+    """Whether a citizen was known to a browser, and the new value of its cookie."""
 
-    `cookie` is what the browser sent, "" for nothing; `device` is the browser in words (sso.devices). Owes the citizen
-    a notice when they were not known there, unless this sign-in `is_repeated`, the other half of a double click; the
-    caller commits.
+    is_known: bool
+    cookie: str
+
+
+def meet(cookie: str, citizen_id: UUID, *, keyring: Keyring) -> Greeting:
+    """Return the greeting of a citizen who has just signed in with a browser; `cookie` is what it sent, "" for nothing.
+
+    Whoever was not known there is owed a notice with `facts`.
     """
     memory = _Memory.of(cookie)
-    if not is_repeated and not _is_known(memory, citizen_id, keyring):
-        notices.owe(
-            citizen_id,
-            Notice.NEW_DEVICE,
-            keyring=keyring,
-            agency={language: client.name(language) for language in LANGUAGES},
-            device=device,
-        )
-    mine = _mark(memory.browser, citizen_id, keyring)
-    others = [mark for mark in memory.marks if mark not in _marks(memory.browser, citizen_id, keyring)]
-    # The latest last: who has not been here for longest is forgotten first.
-    return ".".join((_VERSION, memory.browser, *others[-(MOST_CITIZENS - 1) :], mine))
-
-
-def _is_known(memory: _Memory, citizen_id: UUID, keyring: Keyring) -> bool:
     theirs = _marks(memory.browser, citizen_id, keyring)
-    return any(compare_digest(mark, known) for mark in memory.marks for known in theirs)
+    is_known = any(compare_digest(mark, known) for mark in memory.marks for known in theirs)
+    others = [mark for mark in memory.marks if mark not in theirs]
+    # The latest last: who has not been here for longest is forgotten first. The first mark is the writing key's.
+    marks = (*others[-(MOST_CITIZENS - 1) :], theirs[0])
+    return Greeting(is_known, ".".join((_VERSION, memory.browser, *marks)))
+
+
+def facts(client: Client, *, device: str, session_id: UUID) -> Mapping[str, Fact]:
+    """Return the facts of the notice that tells of the sign-in of `session_id` for `client` with a new browser.
+
+    `device` is the browser in words (sso.devices).
+    """
+    return {
+        "agency": {language: client.name(language) for language in LANGUAGES},
+        "device": device,
+        "session": session_id.hex,
+    }
 
 
 def _marks(browser: str, citizen_id: UUID, keyring: Keyring) -> tuple[str, ...]:
@@ -75,6 +82,6 @@ def _marks(browser: str, citizen_id: UUID, keyring: Keyring) -> tuple[str, ...]:
     return tuple(_mark(browser, citizen_id, keyring, key_id=key_id) for key_id in keyring.key_ids(Purpose.FORM))
 
 
-def _mark(browser: str, citizen_id: UUID, keyring: Keyring, *, key_id: str | None = None) -> str:
+def _mark(browser: str, citizen_id: UUID, keyring: Keyring, *, key_id: str) -> str:
     message = f"known device {browser} {citizen_id}".encode()
     return urlsafe_b64encode(keyring.hmac(Purpose.FORM, message, key_id=key_id)).decode()[:_MARK_LENGTH]

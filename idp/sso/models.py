@@ -27,10 +27,21 @@ class SsoSession(Model):
         Instant, doc="Last time password or passkey were used: auth_time"
     )
     level: Mapped[int] = mapped_column(sa.SmallInteger, doc="At most loa2: more is proven anew on the pages of a login")
-    amr: Mapped[str] = mapped_column(sa.String(64), doc="Methods used, space-separated")
+    amr: Mapped[str] = mapped_column(sa.String(64), doc="Methods used as agencies are told, space-separated")
+    provider_id: Mapped[UUID | None] = mapped_column(
+        sa.Uuid, doc="The identity provider it came by; None: our own door"
+    )
+    provider_level: Mapped[int | None] = mapped_column(sa.SmallInteger, doc="What that provider vouches for")
+    provider_amr: Mapped[str | None] = mapped_column(sa.String(64), doc="Methods that provider asserted")
+    own_amr: Mapped[str | None] = mapped_column(sa.String(64), doc="With a provider: methods of ours used besides")
     idle_expires_at: Mapped[datetime] = mapped_column(Instant)
     expires_at: Mapped[datetime] = mapped_column(Instant, index=True)
     ended_at: Mapped[datetime | None] = mapped_column(Instant)
+    is_shared: Mapped[bool] = mapped_column(
+        sa.Boolean, default=False, server_default=sa.false(), doc="On a device that others use: it ends soon"
+    )
+    mandate_id: Mapped[UUID | None] = mapped_column(sa.Uuid, doc="Only with an officer's help: under which mandate")
+    actor_id: Mapped[UUID | None] = mapped_column(sa.Uuid, doc="The citizen that this officer is")
 
 
 class Interaction(Model):
@@ -54,6 +65,25 @@ class Interaction(Model):
     code_digest: Mapped[bytes | None] = mapped_column(sa.LargeBinary(32), doc="The code it ended with")
     finished_at: Mapped[datetime | None] = mapped_column(Instant)
     created_at: Mapped[datetime] = mapped_column(Instant)
+    expires_at: Mapped[datetime] = mapped_column(Instant, index=True)
+
+
+class PasswordReset(Model):
+    """A forgotten password on the pages of one interaction: whose it is, and how far the person has proven to be them.
+
+    `citizen_id` is None where the number leads to nobody who could do this; the pages are the same. The id is new each
+    time a number is typed, so that what was proven for one number counts for no other.
+    """
+
+    __tablename__ = "password_reset"
+
+    interaction_id: Mapped[UUID] = mapped_column(sa.Uuid, primary_key=True)
+    id: Mapped[UUID] = mapped_column(sa.Uuid)
+    citizen_id: Mapped[UUID | None] = mapped_column(sa.Uuid)
+    account: Mapped[str] = mapped_column(sa.String(64), doc="Hex HMAC of the number typed, or of whose it is")
+    proven_at: Mapped[datetime | None] = mapped_column(Instant, doc="The code sent to a proven address came back")
+    confirmed_at: Mapped[datetime | None] = mapped_column(Instant, doc="The second factor was shown too")
+    finished_at: Mapped[datetime | None] = mapped_column(Instant, doc="The new password was set: once")
     expires_at: Mapped[datetime] = mapped_column(Instant, index=True)
 
 
@@ -137,15 +167,26 @@ class LogoutBreaker(Model):
 # Rows are deleted once this long past the column named: security.md, 6, "Retention proposal".
 EXPIRING = (
     ("interaction", "expires_at", 86_400),
+    ("password_reset", "expires_at", 0),
     ("sso_session", "expires_at", 86_400),
     ("logout_delivery", "expires_at", 0),
+)
+
+# Every page of a login asks this first.
+VISITED = Query(
+    """
+    SELECT id, flow_digest, client_id, request, session_id, confirmed_at, authenticated_at, bound_key_at, settled_at,
+           selected_at, agreed_at, denied_at, code_digest, finished_at, expires_at <= {now} AS is_over
+    FROM interaction WHERE handle_digest = :handle
+    """
 )
 
 # Everything the dispatcher needs to answer a returning citizen, in one probe per index.
 STANDING = Query(
     """
     SELECT s.id AS session_id, s.citizen_id, s.authenticated_at, s.level, s.amr, s.opened_at,
-           s.idle_expires_at, s.expires_at, {now} AS now,
+           s.provider_id, s.provider_level, s.own_amr, s.idle_expires_at, s.expires_at, s.is_shared, s.mandate_id,
+           {now} AS now,
            z.state, z.locale, z.proofing, z.registry_status, z.registry_checked_at, z.registry_asked_at,
            c.claims AS agreed_claims, c.basis AS agreed_basis, p.sub
     FROM sso_session s

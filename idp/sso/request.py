@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
+from idp.citizens import verified_claims
 from idp.core.levels import Level
 from idp.core.scopes import OFFLINE_ACCESS
 
@@ -39,10 +40,11 @@ class AuthorizationRequest:
 
     `acr_values` are the words the portal used for levels it accepts (from acr_values, the claims parameter, or the
     client's record), `level` the lowest of them; `is_level_essential` says that less is a failure. `claims` go to
-    UserInfo and `id_token_claims` into the ID token; both are names of claims about the person. `resource` is the
+    UserInfo and `id_token_claims` into the ID token; both are names of claims about the person, and wishes for verified
+    ones in the form of citizens.verified_claims. `resource` is the
     resource server tokens are for (RFC 8707; empty for UserInfo), `confirmation` the key the code is bound to
     (`jkt:...`; RFC 9449, 10), `pushed` the digest (hex) of the pushed request it came in, `decoupled` that of the
-    device's or CIBA's request.
+    device's or CIBA's request, `idp_hint` the identity provider the portal leads its citizens to.
     """
 
     client_id: str
@@ -66,12 +68,17 @@ class AuthorizationRequest:
     confirmation: str = ""
     pushed: str = ""
     decoupled: str = ""
+    idp_hint: str | None = None
 
     @property
     def disclosed(self) -> frozenset[str]:
-        """Return all that the citizen is asked for: claims by either way, and access after the session."""
+        """Return all that the citizen is asked for: claims, verified or not, and access after the session."""
         lasting = {OFFLINE_ACCESS} & set(self.scopes)
-        return frozenset(self.claims) | frozenset(self.id_token_claims) | lasting
+        return verified_claims.names((*self.claims, *self.id_token_claims)) | lasting
+
+    def without_lasting(self) -> "AuthorizationRequest":
+        """Return the request without access after the session."""
+        return replace(self, scopes=tuple(scope for scope in self.scopes if scope != OFFLINE_ACCESS))
 
     def pushed_as(self, key: str) -> "AuthorizationRequest":
         """Return the request with the digest (hex) of the pushed request it came in."""
@@ -101,6 +108,7 @@ class AuthorizationRequest:
             "confirmation": self.confirmation,
             "pushed": self.pushed,
             "decoupled": self.decoupled,
+            "idp_hint": self.idp_hint,
         }
 
     @classmethod

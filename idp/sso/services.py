@@ -9,10 +9,12 @@ from idp.citizens.registry import PopulationRegistry
 from idp.core import web
 from idp.core.database import HotPath
 from idp.core.keyring import Keyring
-from idp.core.limits import Limiter
+from idp.core.limits import Buckets, Limiter
 from idp.core.outbound import Outbound
 from idp.core.settings import Settings
 from idp.keys.ring import SigningKeys
+from idp.upstream.directory import ProviderDirectory
+from idp.upstream.login import Upstream
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,10 @@ class Services:
     signing_keys: SigningKeys
     registry: PopulationRegistry
     limiter: Limiter
+    requests: Buckets
     outbound: Outbound
+    providers: ProviderDirectory
+    upstream: Upstream
 
 
 def services() -> Services:

@@ -6,6 +6,8 @@ browser a new secret, so that one planted or stolen before is worth nothing afte
     loa1  idle and absolute life, the idle one moving on with use
     loa2  a short absolute life from the authentication, never extended (FranceConnect's habit)
 
+On a device that others use (`is_shared`) the idle life is short at either level, and nothing outlives the session.
+
 A session is never at loa3: a portal that asks for it sees the key used on the pages of its own login (`situation`).
 """
 
@@ -20,6 +22,7 @@ import sqlalchemy as sa
 from idp.audit.events import Event
 from idp.audit.record import record
 from idp.citizens import assurance
+from idp.citizens.assurance import Proofing, RegistryStatus
 from idp.citizens.models import Citizen
 from idp.core.database import database_now, db
 from idp.core.ids import digest, is_same, new_id
@@ -28,10 +31,20 @@ from idp.core.levels import Level, Method
 from idp.core.settings import Settings
 from idp.sso import outbox
 from idp.sso.devices import NOWHERE, Origin, SessionOrigin
-from idp.sso.models import Disclosure, SsoSession
+from idp.sso.models import Disclosure, PasswordReset, SsoSession
 
 # The two posts of a double click arrive within this time of each other.
 DOUBLE_CLICK = timedelta(seconds=30)
+
+
+@dataclass(frozen=True, slots=True)
+class Vouched:
+    """What an identity provider answers for: the level, the methods it asserts, and when it saw the person."""
+
+    provider_id: UUID
+    level: Level
+    amr: tuple[str, ...]
+    authenticated_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +63,8 @@ def open_session(
     previous: UUID | None,
     joined: UUID | None,
     origin: Origin = NOWHERE,
+    vouched: Vouched | None = None,
+    is_shared: bool = False,
     settings: Settings,
     keyring: Keyring,
 ) -> Opened:
@@ -57,25 +72,27 @@ def open_session(
 
     `previous` is the session the browser came with: the same citizen signing in again keeps its row, and with it the
     agencies that share it; somebody else ends it. `joined` is a session that these pages have already opened: when it
-    is the other half of a double click, both get the same secret. Events: session opened.
+    is the other half of a double click, both get the same secret. `is_shared`, on a device that others use, stays so
+    until the session ends. Events: session opened.
     """
     citizen = db.session.get_one(Citizen, citizen_id)
     row = db.session.get(SsoSession, joined, with_for_update=True) if joined is not None else None
-    if row is not None and row.citizen_id == citizen_id and row.ended_at is None:
-        secret = _derived(keyring, "open", flow_secret, row.id)
+    if row is not None and row.citizen_id == citizen_id and row.ended_at is None and row.mandate_id is None:
+        secret = derived(keyring, "open", flow_secret, row.id)
         if row.digest == digest(secret):
             return Opened(row.id, secret)
     now = database_now()
     for kept in dict.fromkeys((joined, previous)):
         row = db.session.get(SsoSession, kept) if kept is not None else None
-        if row is not None and row.citizen_id != citizen_id:
+        if row is not None and (row.citizen_id != citizen_id or row.mandate_id is not None):
+            # Somebody else's, or one in which somebody else sat beside.
             end(row.id, reason="replaced")
             row = None
         if row is not None and row.ended_at is None:
             break
         row = None
     if row is None:
-        row = SsoSession(id=new_id(), citizen_id=citizen_id, opened_at=now)
+        row = SsoSession(id=new_id(), citizen_id=citizen_id, opened_at=now, is_shared=False)
         db.session.add(row)
         db.session.add(
             SessionOrigin(
@@ -85,8 +102,15 @@ def open_session(
     else:
         row.previous_digest, row.renewed_at = row.digest, now
     row.authenticated_at = now
-    secret = _derived(keyring, "open", flow_secret, row.id)
-    _renew(row, citizen, frozenset(methods), now, settings, secret)
+    row.provider_id = row.provider_level = row.provider_amr = None
+    if vouched is not None:
+        row.provider_id, row.provider_level = vouched.provider_id, int(vouched.level)
+        row.provider_amr = " ".join(vouched.amr)
+        # Its own session may be older than this visit, and portals that ask for a fresh sign-in must see that.
+        row.authenticated_at = vouched.authenticated_at or now
+    row.is_shared = row.is_shared or is_shared
+    secret = derived(keyring, "open", flow_secret, row.id)
+    _renew(row, citizen, frozenset(methods) | _vouched(row), now, settings, secret)
     record(
         db.session,
         Event.SESSION_OPENED,
@@ -97,7 +121,7 @@ def open_session(
     return Opened(row.id, secret)
 
 
-def _derived(keyring: Keyring, act: str, old_secret: str, session_id: UUID) -> str:
+def derived(keyring: Keyring, act: str, old_secret: str, session_id: UUID) -> str:
     """Return the secret that an authentication gives: new, but the same for both halves of a double click.
 
     Two clicks send two posts with the same cookies, and which answer the browser keeps is anybody's guess. Whoever
@@ -111,22 +135,23 @@ def _derived(keyring: Keyring, act: str, old_secret: str, session_id: UUID) -> s
 def raise_session(
     session_id: UUID, methods: Iterable[Method], *, old_secret: str, settings: Settings, keyring: Keyring
 ) -> Opened | None:
-    """Add `methods` to a live session and give it a new secret; the caller commits. None if it has ended.
+    """Add `methods` to a live session and give it a new secret; the caller commits. None if it has ended,
+    or an officer helped to open it.
 
     A passkey is a whole authentication and moves `auth_time`; after a code it stays that of the password, because a
     code alone must not satisfy a portal's max_age.
     """
     row = db.session.get(SsoSession, session_id, with_for_update=True)
-    if row is None or row.ended_at is not None:
+    if row is None or row.ended_at is not None or row.mandate_id is not None:
         return None
     citizen = db.session.get_one(Citizen, row.citizen_id)
     now = database_now()
     row.previous_digest, row.renewed_at = row.digest, now
     added = frozenset(methods)
-    used = frozenset(Method(word) for word in row.amr.split()) | added
+    used = _methods(row) | added
     if assurance.level_of_means(added) >= Level.LOA2:
         row.authenticated_at = now
-    secret = _derived(keyring, "raise", old_secret, row.id)
+    secret = derived(keyring, "raise", old_secret, row.id)
     _renew(row, citizen, used, now, settings, secret)
     record(
         db.session,
@@ -147,11 +172,10 @@ def reassess(session_id: UUID, *, settings: Settings) -> None:
     row = db.session.get(SsoSession, session_id, with_for_update=True)
     if row is not None and row.ended_at is None:
         citizen = db.session.get_one(Citizen, row.citizen_id)
-        used = frozenset(Method(word) for word in row.amr.split())
-        level = _carried(citizen, used)
+        level = _carried(citizen, _methods(row))
         if level >= Level.LOA2 > row.level:
             row.expires_at = min(row.expires_at, database_now() + timedelta(seconds=settings.session_high))
-            row.idle_expires_at = row.expires_at
+            row.idle_expires_at = min(row.idle_expires_at, row.expires_at) if row.is_shared else row.expires_at
         row.level = int(level)
     db.session.commit()
 
@@ -161,17 +185,51 @@ def _renew(
 ) -> None:
     level = _carried(citizen, used)
     row.level = int(level)
-    row.amr = " ".join(assurance.amr(used))
-    if level >= Level.LOA2:
-        row.expires_at = row.idle_expires_at = now + timedelta(seconds=settings.session_high)
-    else:
-        row.expires_at = now + timedelta(seconds=settings.session_absolute)
-        row.idle_expires_at = now + timedelta(seconds=settings.session_idle)
+    own = assurance.amr(used)
+    row.own_amr = None if row.provider_id is None else " ".join(own)
+    row.amr = " ".join(dict.fromkeys((*(row.provider_amr or "").split(), *own)))
+    lives = lives_of(level, now, is_shared=row.is_shared, settings=settings)
+    row.idle_expires_at, row.expires_at = lives.idle_expires_at, lives.expires_at
     row.digest = digest(secret)
 
 
+@dataclass(frozen=True, slots=True)
+class Lives:
+    """When a session ends unless it is used, and when it ends in any case."""
+
+    idle_expires_at: datetime
+    expires_at: datetime
+
+
+def lives_of(level: Level, now: datetime, *, is_shared: bool, settings: Settings) -> Lives:
+    """Return how long an authentication at `now` lets a session at `level` live."""
+    if level >= Level.LOA2:
+        expires_at = idle_expires_at = now + timedelta(seconds=settings.session_high)
+    else:
+        expires_at = now + timedelta(seconds=settings.session_absolute)
+        idle_expires_at = now + timedelta(seconds=settings.session_idle)
+    if is_shared:
+        idle_expires_at = min(idle_expires_at, now + timedelta(seconds=settings.session_shared_idle))
+    return Lives(idle_expires_at, expires_at)
+
+
+def _methods(row: SsoSession) -> frozenset[Method]:
+    """Return what the sign-ins of a session used: methods of ours, and what a provider vouches for."""
+    words = row.amr if row.provider_id is None else row.own_amr or ""
+    return assurance.known_methods(words.split()) | _vouched(row)
+
+
+def _vouched(row: SsoSession) -> frozenset[Method]:
+    return assurance.vouching(Level(row.provider_level or Level.NONE))
+
+
 def _carried(citizen: Citizen, used: frozenset[Method]) -> Level:
-    return min(assurance.proven(citizen.proofing, citizen.registry_status, used), Level.LOA2)
+    return carried(citizen.proofing, citizen.registry_status, used)
+
+
+def carried(proofing: Proofing, registry_status: RegistryStatus, used: frozenset[Method]) -> Level:
+    """Return the level that a session carries from portal to portal."""
+    return min(assurance.proven(proofing, registry_status, used), Level.LOA2)
 
 
 def take_over(secret: str, session_id: UUID, *, keyring: Keyring) -> Opened | None:
@@ -187,8 +245,24 @@ def take_over(secret: str, session_id: UUID, *, keyring: Keyring) -> Opened | No
     )
     current = db.session.scalar(statement)
     db.session.rollback()
-    renewed = _derived(keyring, "raise", secret, session_id)
+    renewed = derived(keyring, "raise", secret, session_id)
     return Opened(session_id, renewed) if current is not None and is_same(digest(renewed), current) else None
+
+
+def opened_here(session_id: UUID, flow_secret: str, *, keyring: Keyring) -> Opened | None:
+    """Return the session that the other half of a double click has just opened on the pages of the flow; else None.
+
+    For pages that cannot authenticate a second time: what they opened the session with is spent.
+    """
+    statement = sa.select(SsoSession.digest).where(
+        SsoSession.id == session_id,
+        SsoSession.ended_at.is_(None),
+        SsoSession.authenticated_at > database_now() - DOUBLE_CLICK,
+    )
+    current = db.session.scalar(statement)
+    db.session.rollback()
+    secret = derived(keyring, "open", flow_secret, session_id)
+    return Opened(session_id, secret) if current is not None and is_same(digest(secret), current) else None
 
 
 def end(session_id: UUID, *, reason: str) -> bool:
@@ -208,6 +282,27 @@ def end(session_id: UUID, *, reason: str) -> bool:
     record(db.session, Event.SESSION_ENDED, citizen_id=ended, session_id=session_id, outcome=reason)
     outbox.owe(session_id, ended, clients_reached(session_id))
     return True
+
+
+def end_all(citizen_id: UUID, *, reason: str, but: UUID | None = None) -> tuple[UUID, ...]:
+    """End every session of a citizen, `but` one if given; the caller commits. Return those ended now.
+
+    Also those whose time is over: portals may keep theirs longer, and learn of the end only if they are told. With them
+    goes a password reset under way, which may have begun with an address, or by somebody, that is out now.
+    """
+    db.session.execute(
+        sa.update(PasswordReset)
+        .where(PasswordReset.citizen_id == citizen_id, PasswordReset.finished_at.is_(None))
+        .values(expires_at=database_now()),
+        execution_options={"synchronize_session": False},
+    )
+    spared = sa.true() if but is None else SsoSession.id != but
+    keys = db.session.scalars(
+        sa.select(SsoSession.id)
+        .where(SsoSession.citizen_id == citizen_id, SsoSession.ended_at.is_(None), spared)
+        .order_by(SsoSession.id)
+    ).all()
+    return tuple(key for key in keys if end(key, reason=reason))
 
 
 def clients_reached(session_id: UUID) -> tuple[UUID, ...]:

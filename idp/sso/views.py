@@ -5,10 +5,9 @@ is, whatever was typed into the address bar. Every post ends with a redirect bac
 which `oidc` owns because it may have to issue the code.
 """
 
-import hmac
 import time
 from base64 import urlsafe_b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -24,24 +23,33 @@ from idp.citizens import claims
 from idp.citizens.credentials import means_of, passkey, password, totp
 from idp.citizens.credentials.passkey import PasskeyRefused
 from idp.citizens.models import Citizen
-from idp.core import errors, web
+from idp.core import clock, errors, web
 from idp.core.database import db
 from idp.core.errors import Failure
 from idp.core.keyring import Keyring, Purpose
-from idp.core.levels import Method
+from idp.core.levels import Level, Method
 from idp.core.web import Back, render, see_other
-from idp.sso import consent, devices, dispatch, interaction, known_device, session
+from idp.notify import notices
+from idp.notify.notices import Notice
+from idp.sso import consent, devices, dispatch, interaction, known_device, opening, session
+from idp.sso.federation import choices
 from idp.sso.forms import FieldError, LoginForm, code_problems, field_error
 from idp.sso.interaction import Visit
 from idp.sso.own_pages import own_client
 from idp.sso.request import ResponseMode
 from idp.sso.services import Services, services
-from idp.sso.situation import Progress, Situation, Standing, read_standing
+from idp.sso.situation import Progress, Situation, Standing, asked_of, read_standing
 from idp.sso.steps import Need, Step, second_factor
 from idp.sso.steps.second_factor import Ways
+from idp.upstream import reconcile, refusal
 
 blueprint = Blueprint("sso", __name__)
 SESSION_COOKIE = "sid"
+LAST_PROVIDER = "idp"
+RESET = "reset"
+"""What `done` says on the page of number and password when a new password has just been chosen."""
+OFFICER_COOKIE = "officer"
+"""Where an officer's own session waits while they help somebody else sign in with this browser."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +104,18 @@ class Arrival:
         """
         if self.standing is None:
             return ""
-        message = f"{self.visit.flow_secret}|{self.standing.session_id}".encode()
-        return _text(self.services.keyring.hmac(Purpose.FORM, message))
+        return _text(self.services.keyring.hmac(Purpose.FORM, self._shown_to))
+
+    def is_shown_to(self, given: str) -> bool:
+        """Tell whether a form carries the token of `shown_to`, in constant time."""
+        if self.standing is None:
+            return given == ""
+        return self.services.keyring.fits(Purpose.FORM, self._shown_to, given)
+
+    @property
+    def _shown_to(self) -> bytes:
+        assert self.standing is not None
+        return f"{self.visit.flow_secret}|{self.standing.session_id}".encode()
 
     @property
     def form_action(self) -> str | None:
@@ -143,7 +161,7 @@ def arrive(handle: str) -> Arrival:
     """
     provider = services()
     settings = provider.settings
-    visit = interaction.visit(handle, flow_secret(handle), keyring=provider.keyring)
+    visit = interaction.visit(handle, flow_secret(handle), keyring=provider.keyring, hot_path=provider.hot_path)
     client = _client_of(visit, provider)
     web.prefer_languages(visit.request.ui_locales)
     secret = request.cookies.get(web.cookie_name(SESSION_COOKIE, settings))
@@ -155,9 +173,15 @@ def arrive(handle: str) -> Arrival:
             standing = read_standing(provider.hot_path, renewed.secret, client)
     if standing is not None and standing.locale is not None:
         web.prefer_languages((*visit.request.ui_locales, standing.locale))
+    if standing is not None and standing.is_shared:
+        web.keep_no_language()
+    visit = replace(visit, request=asked_of(visit.request, standing))
     progress = visit.progress(standing)
     decision = dispatch.decide(
-        Situation(visit.request, client, standing, progress), settings=settings, means_of=means_of
+        Situation(visit.request, client, standing, progress),
+        settings=settings,
+        means_of=means_of,
+        providers=provider.providers,
     )
     return Arrival(provider, visit, client, standing, progress, decision, renewed)
 
@@ -209,19 +233,19 @@ def failure_page(failure: Failure, handle: str) -> Response:
     return web.error_page(failure.entry, reference=web.reference(), back=back)
 
 
-def step_page(step: Step) -> Callable[[Callable[[Arrival], Response]], Callable[[str], Response]]:
+def step_page(step: Step) -> Callable[[Callable[..., Response]], Callable[..., Response]]:
     """Guard a page: only the step the dispatcher asks for is served, only posts with the form token are acted on."""
 
-    def guard(view: Callable[[Arrival], Response]) -> Callable[[str], Response]:
+    def guard(view: Callable[..., Response]) -> Callable[..., Response]:
         @wraps(view)
-        def guarded(handle: str) -> Response:
+        def guarded(handle: str, **parts: str) -> Response:
             try:
                 arrival = arrive(handle)
                 if not arrival.is_at(step):
                     return arrival.keep_cookies(see_other(arrival.path))
                 if request.method == "POST":
                     _check_form_token(arrival)
-                return arrival.keep_cookies(view(arrival))
+                return arrival.keep_cookies(view(arrival, **parts))
             except Failure as failure:
                 if failure.entry.code.startswith("OP-"):
                     raise
@@ -236,16 +260,19 @@ def _check_form_token(arrival: Arrival) -> None:
     if web.is_from_elsewhere():
         raise Failure(errors.FORM_EXPIRED)
     given = web.form_parameters().get("csrf", "")
-    if not hmac.compare_digest(given.encode(), arrival.csrf.encode()):
+    if not arrival.services.keyring.fits(Purpose.FORM, arrival.visit.flow_secret.encode(), given):
         raise Failure(errors.FORM_EXPIRED)
 
 
-def page(arrival: Arrival, template: str, *, status: int = 200, **context: Any) -> Response:
-    """Return a page of a login, with what every one of them needs."""
+def page(
+    arrival: Arrival, template: str, *, status: int = 200, leads_to: Iterable[str] = (), **context: Any
+) -> Response:
+    """Return a page of a login, with what every one of them needs. `leads_to`: origins its forms lead to besides."""
+    ends = dict.fromkeys((*((arrival.form_action,) if arrival.form_action else ()), *leads_to))
     return render(
         template,
         status=status,
-        form_action=arrival.form_action,
+        form_action=" ".join(ends) or None,
         agency=arrival.agency,
         logo_url=arrival.client.logo_path,
         action=request.path,
@@ -257,7 +284,8 @@ def page(arrival: Arrival, template: str, *, status: int = 200, **context: Any) 
     )
 
 
-def _retry(response: Response, seconds: int) -> Response:
+def retry(response: Response, seconds: int) -> Response:
+    """Return an answer that says when to come back."""
     response.headers["Retry-After"] = str(seconds)
     return response
 
@@ -270,10 +298,13 @@ def _retry(response: Response, seconds: int) -> Response:
 def login(arrival: Arrival) -> Response:
     """Ask for number and password, or check them."""
     if request.method != "POST":
-        return _login_page(arrival, LoginForm(arrival.visit.request.login_hint or ""), [])
+        if (hinted := _hinted(arrival)) is not None and "choose" not in web.query_parameters():
+            return see_other(f"{arrival.path}/upstream/{hinted}")
+        is_reset = web.query_parameters().get("done") == RESET
+        return _login_page(arrival, LoginForm(arrival.visit.request.login_hint or ""), [], is_reset=is_reset)
     posted = web.form_parameters()
     if answer := posted.get("passkey"):
-        return _sign_in_with_passkey(arrival, answer)
+        return _sign_in_with_passkey(arrival, answer, is_shared=bool(posted.get("shared")))
     form = LoginForm.read(posted)
     if problems := form.problems():
         return _login_page(arrival, form, problems, status=400)
@@ -284,19 +315,45 @@ def login(arrival: Arrival) -> Response:
         address=web.remote_address(),
         settings=settings,
         keyring=arrival.services.keyring,
+        hot_path=arrival.services.hot_path,
     )
     if result.outcome is password.Outcome.BUSY:
         busy = _login_page(arrival, form, [field_error("", "error.OP-002.message")], status=503)
-        return _retry(busy, result.retry_after or 1)
+        return retry(busy, result.retry_after or 1)
     if result.outcome is password.Outcome.THROTTLED:
         wait = result.retry_after or 1
-        return _retry(_login_page(arrival, form, [_throttled("login", wait)], status=429), wait)
+        return retry(_login_page(arrival, form, [throttled("login", wait)], status=429), wait)
     if result.citizen_id is None:
         return _login_page(arrival, form, [field_error("", "login.error.refused")], status=400)
-    return _signed_in(arrival, result.citizen_id, {Method.PASSWORD})
+    return _signed_in_at_once(arrival, result.citizen_id, is_shared=form.is_shared)
 
 
-def _sign_in_with_passkey(arrival: Arrival, answer: str) -> Response:
+def _signed_in_at_once(arrival: Arrival, citizen_id: UUID, *, is_shared: bool) -> Response:
+    """Do for a password what `signed_in` does, by one statement where nobody was signed in before."""
+    provider, methods = arrival.services, frozenset({Method.PASSWORD})
+    origin, greeting = _origin(), _greeting(arrival, citizen_id)
+    opened = None
+    if arrival.standing is None and arrival.visit.session_id is None:
+        opened = opening.open_at_once(
+            citizen_id,
+            methods,
+            interaction_id=arrival.visit.id,
+            flow_secret=arrival.visit.flow_secret,
+            origin=origin,
+            is_shared=is_shared,
+            new_device=None
+            if greeting.is_known
+            else lambda key: known_device.facts(arrival.client, device=origin.device, session_id=key),
+            settings=provider.settings,
+            keyring=provider.keyring,
+            hot_path=provider.hot_path,
+        )
+    if opened is None:
+        return signed_in(arrival, citizen_id, methods, is_shared=is_shared)
+    return _with_session(arrival, opened, greeting, is_shared=is_shared)
+
+
+def _sign_in_with_passkey(arrival: Arrival, answer: str, *, is_shared: bool) -> Response:
     """Sign in whoever's passkey it is; guesses at passwords never stand in its way."""
     try:
         accepted = passkey.finish(
@@ -307,8 +364,8 @@ def _sign_in_with_passkey(arrival: Arrival, answer: str) -> Response:
             settings=arrival.services.settings,
         )
     except PasskeyRefused as refused:
-        return _login_page(arrival, LoginForm(), [passkey_error(refused)], status=400)
-    return _signed_in(arrival, accepted.citizen_id, accepted.methods)
+        return _login_page(arrival, LoginForm(is_shared=is_shared), [passkey_error(refused)], status=400)
+    return signed_in(arrival, accepted.citizen_id, accepted.methods, is_shared=is_shared)
 
 
 def passkey_error(refused: PasskeyRefused) -> FieldError:
@@ -316,11 +373,25 @@ def passkey_error(refused: PasskeyRefused) -> FieldError:
     return field_error("", "passkey.error.late" if refused.is_late else "passkey.error.refused")
 
 
-def _signed_in(arrival: Arrival, citizen_id: UUID, methods: AbstractSet[Method]) -> Response:
+def signed_in(
+    arrival: Arrival,
+    citizen_id: UUID,
+    methods: AbstractSet[Method],
+    *,
+    is_shared: bool = False,
+    is_new_account: bool = False,
+    vouched: session.Vouched | None = None,
+    note: Callable[[UUID], None] | None = None,
+) -> Response:
+    """Open the session of a citizen who has just authenticated, or made an account, and return to the dispatcher.
+
+    Commits, and with it what the caller wrote. `vouched` is what a provider of identities answers for, `note` writes
+    more about the session in the same transaction.
+    """
     settings, keyring = arrival.services.settings, arrival.services.keyring
     # Read again, and held: another click on this page may have signed in while the password was being hashed.
     joined = interaction.lock(arrival.visit.id)
-    origin = devices.origin(request.headers.get("User-Agent", ""), web.remote_address())
+    origin, greeting = _origin(), _greeting(arrival, citizen_id)
     opened = session.open_session(
         citizen_id,
         methods,
@@ -328,44 +399,117 @@ def _signed_in(arrival: Arrival, citizen_id: UUID, methods: AbstractSet[Method])
         previous=arrival.standing.session_id if arrival.standing else None,
         joined=joined,
         origin=origin,
+        vouched=vouched,
+        is_shared=is_shared,
         settings=settings,
         keyring=keyring,
     )
-    known = known_device.meet(
-        request.cookies.get(web.cookie_name(known_device.COOKIE, settings), ""),
-        citizen_id,
-        arrival.client,
-        device=origin.device,
-        is_repeated=opened.session_id == joined,
-        keyring=keyring,
-    )
-    interaction.mark_authenticated(arrival.visit.id, opened.session_id, with_bound_key=Method.HARDWARE_KEY in methods)
+    # Of the first device of all nobody needs to be told, and of the other half of a double click nobody again.
+    if not (greeting.is_known or is_new_account or opened.session_id == joined):
+        facts = known_device.facts(arrival.client, device=origin.device, session_id=opened.session_id)
+        notices.owe(citizen_id, Notice.NEW_DEVICE, keyring=keyring, to=None, **facts)
+    is_highest = Method.HARDWARE_KEY in methods or (vouched is not None and vouched.level >= Level.LOA3)
+    interaction.mark_authenticated(arrival.visit.id, opened.session_id, with_bound_key=is_highest)
+    if note is not None:
+        note(opened.session_id)
     db.session.commit()
+    return _with_session(arrival, opened, greeting, is_shared=is_shared)
+
+
+def _origin() -> devices.Origin:
+    return devices.origin(request.headers.get("User-Agent", ""), web.remote_address())
+
+
+def _greeting(arrival: Arrival, citizen_id: UUID) -> known_device.Greeting:
+    cookie = request.cookies.get(web.cookie_name(known_device.COOKIE, arrival.services.settings), "")
+    return known_device.meet(cookie, citizen_id, keyring=arrival.services.keyring)
+
+
+def _with_session(
+    arrival: Arrival, opened: session.Opened, greeting: known_device.Greeting, *, is_shared: bool
+) -> Response:
+    """Return to the dispatcher with the cookies of a session just opened."""
+    settings = arrival.services.settings
     response = see_other(arrival.path)
     web.set_cookie(response, SESSION_COOKIE, opened.secret, settings)
-    web.set_cookie(response, known_device.COOKIE, known, settings, max_age=known_device.COOKIE_SECONDS)
+    if is_shared:
+        # Whoever uses the device next must not find out that this citizen was here, nor look like them.
+        web.keep_no_language()
+    else:
+        web.set_cookie(response, known_device.COOKIE, greeting.cookie, settings, max_age=known_device.COOKIE_SECONDS)
     return response
 
 
-def _login_page(arrival: Arrival, form: LoginForm, problems: list[FieldError], *, status: int = 200) -> Response:
+def _login_page(
+    arrival: Arrival, form: LoginForm, problems: list[FieldError], *, status: int = 200, is_reset: bool = False
+) -> Response:
     settings = arrival.services.settings
     options = None
     # While passwords queue up, one more page must not cost a write.
     if passkey.is_offered(settings) and status != errors.BUSY.status:
         options = passkey.begin_sign_in(bound_to=arrival.visit.id, settings=settings)
+    offered = _offered(arrival)
     return page(
         arrival,
         "sso/login.html",
         status=status,
+        leads_to=[origin for provider in arrival.services.providers.all() for origin in provider.form_actions],
+        choices=offered,
+        upstream_action=f"{arrival.path}/upstream/",
         form=form,
-        errors=problems,
+        errors=problems or (_refused_there(arrival) if offered else []),
         reauthentication=arrival.standing is not None,
+        enrolment_url=f"{arrival.path}/enrol",
+        is_shared=form.is_shared or (arrival.standing is not None and arrival.standing.is_shared),
+        is_reset=is_reset,
+        forgotten=f"{arrival.path}/forgotten",
+        counter_path=None if arrival.stays_here else f"{arrival.path}/counter",
+        assist_path=f"{arrival.path}/assist" if _has_officer(arrival) else None,
         passkey_options=options,
         with_script=options is not None,
     )
 
 
-def _throttled(form: str, seconds: int) -> FieldError:
+def _offered(arrival: Arrival) -> tuple[choices.Choice, ...]:
+    given = arrival.services
+    return choices.choices(
+        given.providers.all(),
+        arrival.visit.request,
+        arrival.client,
+        last=request.cookies.get(web.cookie_name(LAST_PROVIDER, given.settings), ""),
+        language=web.current_language(),
+        now=clock.now(),
+    )
+
+
+def _hinted(arrival: Arrival) -> str | None:
+    """Return the provider that the portal named and the citizen has not been at yet; None when they choose."""
+    hint = arrival.visit.request.idp_hint
+    provider = arrival.services.providers.find(hint) if hint else None
+    if provider is None or choices.shut(provider, arrival.visit.request, arrival.client, now=clock.now()):
+        return None
+    return provider.slug if reconcile.latest(arrival.visit.id) is None else None
+
+
+def _refused_there(arrival: Arrival) -> list[FieldError]:
+    """Return why the last visit to a provider on these pages came to nothing, in words of ours."""
+    latest = reconcile.latest(arrival.visit.id)
+    provider = arrival.services.providers.by_id(latest[0]) if latest is not None else None
+    told = refusal.told(latest[1] or "") if latest is not None else None
+    if told is None or provider is None:
+        return []
+    name, agency = provider.name(web.current_language()), arrival.agency
+    return [field_error("upstream-choices", f"upstream.refused.{told}", provider=name, agency=agency)]
+
+
+def _has_officer(arrival: Arrival) -> bool:
+    """Tell whether an officer has left their own session with this browser; whether it is good, the page asks."""
+    name = web.cookie_name(OFFICER_COOKIE, arrival.services.settings)
+    return not arrival.stays_here and bool(request.cookies.get(name))
+
+
+def throttled(form: str, seconds: int) -> FieldError:
+    """Return what a person reads who tried too often."""
     if form == "login" and seconds < 60:  # noqa: PLR2004 (a minute)
         return field_error("", "login.error.wait-seconds", seconds=seconds)
     return field_error("", f"{form}.error.throttled", minutes=max(1, -(-seconds // 60)))
@@ -380,6 +524,8 @@ def code(arrival: Arrival) -> Response:
     """Ask for a one-time code or a passkey, or check it."""
     assert arrival.standing is not None
     ways = second_factor.ways(arrival.situation, means_of)
+    if not ways.has_page:
+        return see_other(f"{arrival.path}/code/other")
     if request.method != "POST":
         return _code_page(arrival, ways, [])
     posted = web.form_parameters()
@@ -406,7 +552,7 @@ def _confirm_with_passkey(arrival: Arrival, ways: Ways, answer: str) -> Response
         )
     except PasskeyRefused as refused:
         return _code_page(arrival, ways, [passkey_error(refused)], status=400)
-    return _raised(arrival, accepted.methods)
+    return raised(arrival, accepted.methods)
 
 
 def _confirm_with_code(arrival: Arrival, ways: Ways, typed: str) -> Response:
@@ -416,36 +562,42 @@ def _confirm_with_code(arrival: Arrival, ways: Ways, typed: str) -> Response:
     result = totp.verify(arrival.standing.citizen_id, typed, keyring=arrival.services.keyring)
     if result.outcome is totp.Outcome.THROTTLED:
         wait = result.retry_after or 1
-        return _retry(_code_page(arrival, ways, [_throttled("totp", wait)], status=429), wait)
-    if result.is_spent and (answer := _answer_of_the_other_click(arrival.visit.handle)) is not None:
+        return retry(_code_page(arrival, ways, [throttled("totp", wait)], status=429), wait)
+    if result.is_spent and (answer := answer_of_the_other_click(arrival.visit.handle)) is not None:
         return answer
     if result.outcome is not totp.Outcome.ACCEPTED:
         return _code_page(arrival, ways, [field_error("code", "totp.error.refused")], status=400)
-    return _raised(arrival, {Method.ONE_TIME_CODE}, settles=ways.code_settles)
+    return raised(arrival, {Method.ONE_TIME_CODE}, settles=ways.code_settles)
 
 
-def _raised(arrival: Arrival, methods: AbstractSet[Method], *, settles: bool = False) -> Response:
-    """Raise the session by what was just proven; `settles`: it is less than was wished for, and meant to be enough."""
+def raised(
+    arrival: Arrival, methods: AbstractSet[Method], *, settles: bool = False, leads_to: str | None = None
+) -> Response:
+    """Raise the session by what was just proven and go on, by `leads_to` if given.
+
+    `settles`: it is less than was wished for, and meant to be enough.
+    """
     assert arrival.standing is not None
     settings = arrival.services.settings
-    raised = session.raise_session(
+    renewed = session.raise_session(
         arrival.standing.session_id,
         methods,
         old_secret=arrival.session_secret or "",
         settings=settings,
         keyring=arrival.services.keyring,
     )
-    response = see_other(arrival.path)
-    if raised is not None:
-        interaction.mark_raised(arrival.visit, raised.session_id, with_bound_key=Method.HARDWARE_KEY in methods)
-        if settles:
-            interaction.mark_settled(arrival.visit, raised.session_id)
-        db.session.commit()
-        web.set_cookie(response, SESSION_COOKIE, raised.secret, settings)
+    if renewed is None:
+        return see_other(arrival.path)
+    interaction.mark_raised(arrival.visit, renewed.session_id, with_bound_key=Method.HARDWARE_KEY in methods)
+    if settles:
+        interaction.mark_settled(arrival.visit, renewed.session_id)
+    db.session.commit()
+    response = see_other(leads_to or arrival.path)
+    web.set_cookie(response, SESSION_COOKIE, renewed.secret, settings)
     return response
 
 
-def _answer_of_the_other_click(handle: str) -> Response | None:
+def answer_of_the_other_click(handle: str) -> Response | None:
     """Return the way on when another click on this page has just spent the code; None when nobody did.
 
     The two clicks may be judged at the same moment in two workers: the first has spent the code and is about to raise
@@ -477,6 +629,7 @@ def _code_page(arrival: Arrival, ways: Ways, problems: list[FieldError], *, stat
         errors=problems,
         step_up=not arrival.progress.has_authenticated,
         ways=ways,
+        other_url=f"{arrival.path}/code/other",
         passkey_options=options,
         with_script=options is not None,
     )
@@ -505,9 +658,10 @@ def account(arrival: Arrival) -> Response:
 
 
 def profile_of(arrival: Arrival) -> claims.Profile:
+    """Return the profile of who is signed in."""
     assert arrival.standing is not None
     citizen = db.session.get_one(Citizen, arrival.standing.citizen_id)
-    profile = claims.open_profile(citizen.profile, citizen.id, arrival.services.keyring)
+    profile = claims.profile_of(citizen, arrival.services.keyring)
     db.session.rollback()
     return profile
 
@@ -545,8 +699,7 @@ def show_notice(arrival: Arrival) -> Response:
 
 def is_same_person(arrival: Arrival) -> bool:
     """Tell whether the form posted stood on a page that was shown to who is signed in now."""
-    given = web.form_parameters().get("shown_to", "")
-    return hmac.compare_digest(given.encode(), arrival.shown_to.encode())
+    return arrival.is_shown_to(web.form_parameters().get("shown_to", ""))
 
 
 def _consent_page(arrival: Arrival, template: str, **context: Any) -> Response:

@@ -1,23 +1,34 @@
-"""Sign in with number and password."""
+"""Sign in: with number and password, a passkey, or by a provider of identities."""
 
 from datetime import timedelta
 
 from idp.core import errors
-from idp.sso.request import Prompt
+from idp.sso.request import Prompt, ResponseMode
 from idp.sso.situation import Situation
 from idp.sso.steps import Need, Refusal, Step
+from idp.upstream.directory import ProviderDirectory
 
 NEEDED = Need(Step.LOGIN, errors.LOGIN_REQUIRED)
 
 
-def need(situation: Situation) -> Need | Refusal | None:
+def need(situation: Situation, providers: ProviderDirectory) -> Need | Refusal | None:
     """Tell whether credentials must be asked (OpenID Connect Core 1.0, 3.1.2.1: prompt, max_age, id_token_hint)."""
     request, standing = situation.request, situation.standing
     if standing is None:
         return NEEDED
     if not standing.is_active:
         # Another account may sign in; whoever has just proven to be this one is told why it goes no further.
-        return Refusal(errors.ACCOUNT_UNUSABLE) if situation.progress.has_authenticated else NEEDED
+        entry = errors.ACCOUNT_LOCKED if standing.is_locked else errors.ACCOUNT_UNUSABLE
+        return Refusal(entry) if situation.progress.has_authenticated else NEEDED
+    if standing.is_assisted and request.response_mode is ResponseMode.OTHER_DEVICE:
+        # Two people at one keyboard do not answer for a third device.
+        return NEEDED
+    if standing.provider_id is not None:
+        provider = providers.by_id(standing.provider_id)
+        is_shut = provider is None or not provider.is_open or not provider.serves(situation.client)
+        if is_shut or (provider is not None and provider.is_cut(situation.client, request.level, standing.now)):
+            # What came by a door that is shut now, or shut for this agency, opens nothing.
+            return NEEDED
     if request.hinted_sub is not None and standing.sub != request.hinted_sub:
         # Somebody else than the portal expects. Asking once is a chance to sign in as the expected person.
         if situation.progress.has_authenticated:

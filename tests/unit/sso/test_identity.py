@@ -131,9 +131,10 @@ def test_a_replaced_number_is_taken_over(provider: Provider, portal: Portal, bro
 
 
 def test_the_registers_spelling_is_shown_and_sent(portal: Portal, browser: Browser, person: Person) -> None:
-    portal.arrive(browser, person)
+    before = portal.sign_in(browser, person)["sub"]
     person.register_says(Says.MATCH, full_name="NGUYỄN THỊ HÒA")
     tokens = portal.tokens(portal.arrive(browser, person, scope="openid name"))
+    assert portal.claims(tokens)["sub"] == before
     assert portal.userinfo(tokens["access_token"]).get_json()["name"] == "NGUYỄN THỊ HÒA"
 
 

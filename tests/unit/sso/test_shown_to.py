@@ -100,16 +100,16 @@ def test_progress_is_forgotten_when_another_session_goes_on(
     flow_secret = browser.cookies()[f"__Host-{interaction.cookie_name(handle)}"]
     session_id = provider.session_of(hoa).id
     with provider.app.app_context():
-        keyring = provider.services.keyring
-        interaction.mark_agreed(interaction.visit(handle, flow_secret, keyring=keyring), session_id)
+        keyring, hot_path = provider.services.keyring, provider.services.hot_path
+        interaction.mark_agreed(interaction.visit(handle, flow_secret, keyring=keyring, hot_path=hot_path), session_id)
         db.session.commit()
-        visited = interaction.visit(handle, flow_secret, keyring=keyring)
+        visited = interaction.visit(handle, flow_secret, keyring=keyring, hot_path=hot_path)
         assert visited.has_authenticated
         assert visited.has_agreed
         went_on = session_id if is_same else new_id()
         mark(visited, went_on)
         db.session.commit()
-        after = interaction.visit(handle, flow_secret, keyring=keyring)
+        after = interaction.visit(handle, flow_secret, keyring=keyring, hot_path=hot_path)
     assert after.session_id == went_on
     assert after.has_authenticated is is_same
     assert after.has_agreed is (is_same or mark is interaction.mark_agreed)
