@@ -3,7 +3,6 @@
 #   serve [--workers N]   wait for the database, migrate it if LIENKET_MIGRATE=1, make the secrets if
 #                         LIENKET_SECRETS_INIT=1 and there are none, then become `idp serve`
 #   migrate               wait for the database, migrate it, end
-#   jobs                  wait for the database, then `idp housekeeping` now and every LIENKET_JOBS_SECONDS (3600)
 #   healthy               ask the server in this container for its discovery document
 #   anything else         handed to `idp` (clients apply, citizens import, keys rotate, ...)
 # Environment: PORT (8000), WORKERS (2), LIENKET_WAIT (seconds to wait for the database, 60).
@@ -54,16 +53,6 @@ serve)
 migrate)
     wait_for_database
     exec idp db upgrade "$@"
-    ;;
-jobs)
-    wait_for_database
-    trap 'exit 0' TERM INT
-    while :; do
-        idp housekeeping || echo "lienket: housekeeping failed, next try in ${LIENKET_JOBS_SECONDS:-3600} seconds" >&2
-        # In the background, because a shell takes no signal while it waits for a command in front of it.
-        sleep "${LIENKET_JOBS_SECONDS:-3600}" &
-        wait $!
-    done
     ;;
 healthy)
     exec python - <<'PYTHON'

@@ -7,37 +7,66 @@ from typing import Any
 
 from flask import Flask
 from jinja2 import ChoiceLoader, FileSystemLoader, PackageLoader, PrefixLoader
+from sqlalchemy.engine import Engine
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from idp.account import views as account_views
 from idp.account.agencies import views as agencies_views
+from idp.account.apps import views as apps_views
+from idp.account.closing import views as closing_views
+from idp.account.closing.job import Closings
+from idp.account.contacts import views as contacts_views
 from idp.account.data import views as data_views
+from idp.account.disowning import views as disowning_views
 from idp.account.history import views as history_views
 from idp.account.language import views as language_views
+from idp.account.lock import views as lock_views
+from idp.account.mandates import views as account_mandates_views
 from idp.account.passkeys import views as passkeys_views
+from idp.account.password import views as password_views
+from idp.account.providers import views as providers_views
+from idp.account.recovery import views as recovery_views
+from idp.account.rights import views as rights_views
 from idp.account.sessions import views as sessions_views
+from idp.account.ways import views as ways_views
 from idp.agencies.clients import ClientDirectory
 from idp.agencies.remote_keys import ClientKeys
+from idp.audit.job import Sealing, key_of
+from idp.citizens.applicants.waiting import WaitingEnrolments
 from idp.citizens.contacts import CitizenContacts
 from idp.citizens.registry import registry
 from idp.core import keyring, runner, settings, web
 from idp.core import logging as core_logging
 from idp.core.database import db, driver_url, engine_options, hot_path, prepare_engine
 from idp.core.keyring import Purpose
-from idp.core.limits import limiter
+from idp.core.limits import Buckets, limiter
 from idp.core.outbound import Outbound
 from idp.core.settings import Settings
+from idp.counter import views as counter_views
+from idp.counter.assist import views as assist_views
+from idp.counter.citizen import views as counter_citizen_views
+from idp.counter.mandates import views as counter_mandates_views
+from idp.counter.visits import views as visits_views
 from idp.keys.ring import SigningKeys
-from idp.notify.deliveries import Notices
-from idp.notify.mail import carrier_of
+from idp.notify.deliveries import Notices, senders_of
 from idp.oidc import views as oidc_views
 from idp.oidc.decoupled import views as decoupled_views
 from idp.oidc.logout import backchannel
 from idp.oidc.logout import views as logout_views
+from idp.oidc.rechecks import Rechecks
 from idp.oidc.registration import views as registration_views
 from idp.ops import views as ops_views
+from idp.ops.housekeeping import Housekeeping
 from idp.sso import views as sso_views
+from idp.sso.enrolment import views as enrolment_views
+from idp.sso.enrolment.credentials import views as enrolment_credentials_views
+from idp.sso.fallback import views as fallback_views
+from idp.sso.federation import views as federation_views
+from idp.sso.forgotten import views as forgotten_views
 from idp.sso.services import Services
+from idp.upstream.directory import ProviderDirectory
+from idp.upstream.health import Probes
+from idp.upstream.login import Upstream
 
 _HERE = Path(__file__).resolve().parent
 _ASSET_LIFE = timedelta(days=365)
@@ -73,16 +102,28 @@ def create_app(chosen: Settings | None = None) -> Flask:
     )
     db.init_app(app)
     with app.app_context():
-        prepare_engine(db.engine)
+        prepare_engine(engine := db.engine)
     app.extensions[web.EXTENSION] = provided = _services(chosen)
     app.extensions[backchannel.EXTENSION] = channel = backchannel.BackChannel(provided)
-    app.extensions[runner.EXTENSION] = (channel, _notices(provided))
+    # Named, so that what a runner needs is checked: an extension may be anything.
+    delivered: tuple[runner.Deliveries, ...] = (
+        channel,
+        *_notices(provided),
+        _enrolments(provided, app),
+        Probes(providers=provided.providers, hot_path=provided.hot_path, outbound=provided.outbound),
+        Rechecks(provided, app.app_context),
+        Closings(provided, app.app_context),
+        Housekeeping(app.app_context, keyring=provided.keyring, limiter=provided.limiter),
+        *_sealing(provided, engine),
+    )
+    app.extensions[runner.EXTENSION] = delivered
     web.install(
         app,
         chosen,
         machine_paths=oidc_views.MACHINE_PATHS
         | decoupled_views.MACHINE_PATHS
         | registration_views.MACHINE_PATHS
+        | federation_views.MACHINE_PATHS
         | ops_views.PATHS,
         machine_error=oidc_views.machine_error,
     )
@@ -92,13 +133,34 @@ def create_app(chosen: Settings | None = None) -> Flask:
         logout_views.blueprint,
         registration_views.blueprint,
         sso_views.blueprint,
+        federation_views.blueprint,
+        fallback_views.blueprint,
+        forgotten_views.blueprint,
+        enrolment_views.blueprint,
+        enrolment_credentials_views.blueprint,
         account_views.blueprint,
         history_views.blueprint,
+        ways_views.blueprint,
+        apps_views.blueprint,
         passkeys_views.blueprint,
+        recovery_views.blueprint,
+        password_views.blueprint,
+        providers_views.blueprint,
+        contacts_views.blueprint,
         sessions_views.blueprint,
         agencies_views.blueprint,
         language_views.blueprint,
         data_views.blueprint,
+        disowning_views.blueprint,
+        lock_views.blueprint,
+        closing_views.blueprint,
+        rights_views.blueprint,
+        account_mandates_views.blueprint,
+        counter_views.blueprint,
+        visits_views.blueprint,
+        counter_citizen_views.blueprint,
+        counter_mandates_views.blueprint,
+        assist_views.blueprint,
         ops_views.blueprint,
     ):
         app.register_blueprint(blueprint)
@@ -110,35 +172,56 @@ def create_app(chosen: Settings | None = None) -> Flask:
 
 
 def _services(chosen: Settings) -> Services:
-    keys = keyring.load(chosen.secrets_dir, is_production=not chosen.is_sandbox)
+    keys = keyring.load(chosen.secrets_dir, is_production=not chosen.is_sandbox, gives_own_keys=chosen.person_keys)
     path = hot_path(chosen.database_url)
     outbound = Outbound(
         is_sandbox=chosen.is_sandbox, private_hosts=chosen.private_hosts, ca_file=chosen.outbound_ca_file
     )
+    signing_keys = SigningKeys(path, keys)
     return Services(
         settings=chosen,
         keyring=keys,
         hot_path=path,
         clients=ClientDirectory(path),
         client_keys=ClientKeys(outbound),
-        signing_keys=SigningKeys(path, keys),
+        signing_keys=signing_keys,
         registry=registry(chosen, keyring=keys),
         limiter=limiter(path, chosen.valkey_url, secret=keys.key(Purpose.LOG).material),
+        requests=Buckets(chosen.client_requests),
         outbound=outbound,
+        providers=ProviderDirectory(path, keys, is_sandbox=chosen.is_sandbox),
+        upstream=Upstream(settings=chosen, keyring=keys, hot_path=path, outbound=outbound, signing_keys=signing_keys),
     )
 
 
-def _notices(provided: Services) -> Notices:
+def _notices(provided: Services) -> tuple[Notices, ...]:
     chosen = provided.settings
     contacts = CitizenContacts(
         hot_path=provided.hot_path, keyring=provided.keyring, default_language=chosen.default_language
     )
-    return Notices(
-        settings=chosen,
-        keyring=provided.keyring,
-        hot_path=provided.hot_path,
-        contacts=contacts,
-        carrier=carrier_of(chosen),
+    senders = senders_of(chosen)
+    return tuple(
+        Notices(
+            settings=chosen,
+            keyring=provided.keyring,
+            hot_path=provided.hot_path,
+            contacts=contacts,
+            senders=senders,
+            are_codes=are_codes,
+        )
+        for are_codes in (False, True)
+    )
+
+
+def _sealing(provided: Services, engine: Engine) -> tuple[Sealing, ...]:
+    """Return the sealer of a worker that can reach the key; elsewhere a process of its own seals."""
+    key = key_of(provided.settings)
+    return () if key is None else (Sealing(engine, provided.hot_path, key, provided.settings),)
+
+
+def _enrolments(provided: Services, app: Flask) -> WaitingEnrolments:
+    return WaitingEnrolments(
+        hot_path=provided.hot_path, keyring=provided.keyring, registry=provided.registry, place=app.app_context
     )
 
 

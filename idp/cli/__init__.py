@@ -16,16 +16,21 @@ from idp.cli.shared import Refused
 # Read without importing anything, so that --help and completion answer at once. Each noun is a module here that holds
 # one click command of that name.
 _NOUNS = {
+    "audit": "Seal the audit trail, verify it, prove and export from it.",
     "citizens": "Enrol citizens and keep their accounts.",
     "clients": "Register the agencies' clients.",
     "db": "Bring the database to the schema of this version.",
     "deliveries": "Tell portals and citizens what happened, and show how that goes.",
-    "demo": "Start the provider and two portals with invented citizens.",
+    "demo": "Start two providers and two portals with invented citizens.",
     "housekeeping": "Delete what has expired and move signing keys on.",
     "keys": "Show and rotate the signing keys.",
+    "officers": "Say who works at which counter.",
+    "passwords": "Keep the list of passwords that nobody may choose.",
+    "rights": "Read what citizens ask for by their rights, and answer.",
     "sandbox": "Start what a sandbox needs beside the provider.",
-    "secrets": "Make the keyring.",
+    "secrets": "Make the keyring, and change its keys.",
     "settings": "Show the settings in force, or their reference.",
+    "upstream": "Keep the identity providers that citizens may come by.",
 }
 
 

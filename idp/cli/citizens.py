@@ -1,12 +1,14 @@
-"""`idp citizens`: enrol citizens from files."""
+"""`idp citizens`: enrol citizens from files, and act on one account by its number."""
 
 import csv
 import io
 import json
+import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import click
 from sqlalchemy.exc import IntegrityError
@@ -14,6 +16,9 @@ from sqlalchemy.exc import IntegrityError
 from idp.citizens.documents import DocumentsRefused, Problem, Row
 from idp.citizens.enrolment import EnrolmentResult, import_documents
 from idp.cli.shared import Refused, services
+
+if TYPE_CHECKING:
+    from idp.sso.services import Services
 
 
 @click.group("citizens")
@@ -32,6 +37,92 @@ def import_command(files: tuple[Path, ...]) -> None:
     """
     for line in report(import_files(files)):
         click.echo(line)
+
+
+@group.command("recheck")
+def recheck_command() -> None:
+    """Ask the register about the citizen whose number stands on standard input, and heed what it says.
+
+    For a push from the register's side. Prints one word; a word that forbids the account ends everything it has open.
+    """
+    from idp.oidc.rechecks import recheck  # noqa: PLC0415 (as in cli.shared)
+
+    with services() as provider:
+        click.echo(recheck(citizen_typed(provider), provider=provider).value)
+
+
+@group.command("block")
+def block_command() -> None:
+    """Block the account of the citizen whose number stands on standard input, and end everything it has open.
+
+    The citizen is told. A locked or closed account is refused: nobody signs in to it anyway.
+    """
+    from idp.citizens import locking  # noqa: PLC0415
+    from idp.core.database import db  # noqa: PLC0415
+    from idp.oidc import endings  # noqa: PLC0415
+
+    with services() as provider:
+        citizen_id = citizen_typed(provider)
+        if not locking.block(citizen_id, keyring=provider.keyring):
+            raise Refused("this account cannot be used: it is blocked, locked or closed already")
+        ended = endings.end_everything(citizen_id, reason="blocked")
+        db.session.commit()
+        click.echo(f"blocked; sessions ended: {len(ended)}")
+
+
+@group.command("unblock")
+def unblock_command() -> None:
+    """Lift the block on the account of the citizen whose number stands on standard input. The citizen is told."""
+    from idp.citizens import locking  # noqa: PLC0415
+    from idp.core.database import db  # noqa: PLC0415
+
+    with services() as provider:
+        if not locking.unblock(citizen_typed(provider), keyring=provider.keyring):
+            raise Refused("this account is not blocked")
+        db.session.commit()
+        click.echo("unblocked")
+
+
+def citizen_typed(provider: "Services") -> UUID:
+    """Return the citizen whose number stands on standard input: others on the machine read command lines."""
+    from idp.citizens import numbers  # noqa: PLC0415
+    from idp.citizens.lookup import find_number  # noqa: PLC0415
+    from idp.core.database import db  # noqa: PLC0415
+
+    scheme = numbers.scheme(provider.settings.number_scheme, test_numbers=provider.settings.is_sandbox)
+    try:
+        found = find_number(scheme.name, scheme.canonical(sys.stdin.read().strip()), keyring=provider.keyring)
+    except numbers.NumberUnreadable:
+        found = None
+    db.session.commit()
+    if found is None:
+        raise Refused("standard input holds no number of a citizen")
+    return found.citizen_id
+
+
+@group.command("report")
+@click.argument("reference")
+def report_command(reference: str) -> None:
+    """Show what a citizen reported as not theirs, by the reference they were given: key, kind, time and account."""
+    import sqlalchemy as sa  # noqa: PLC0415 (as in cli.shared)
+
+    from idp.citizens.models import Citizen  # noqa: PLC0415
+    from idp.core.database import db  # noqa: PLC0415
+    from idp.sso.disowned import Disowned  # noqa: PLC0415
+
+    with services():
+        found = db.session.execute(
+            sa.select(Disowned, Citizen.state)
+            .join(Citizen, Citizen.id == Disowned.citizen_id)
+            .where(Disowned.reference == reference.strip().upper())
+        ).one_or_none()
+        if found is None:
+            raise Refused("there is no report of this reference")
+        made, state = found
+        about = str(made.session_id) if made.session_id is not None else "-"
+        click.echo(
+            "\t".join((made.reference, made.kind, f"{made.at:%Y-%m-%dT%H:%MZ}", str(made.citizen_id), about, state))
+        )
 
 
 def import_files(files: Sequence[Path]) -> tuple[EnrolmentResult, ...]:

@@ -12,9 +12,12 @@ import click
 from idp.agencies import apply as acts
 from idp.agencies import invitations, logos, outside
 from idp.agencies.document import ClientDocument, read
+from idp.agencies.lint import Severity, lint
 from idp.agencies.logos import Logo
+from idp.agencies.metadata import ClientMetadata
 from idp.agencies.reading import DocumentRefused
 from idp.cli.shared import Refused, services
+from idp.core.i18n import LANGUAGES
 from idp.core.outbound import Outbound
 from idp.core.scopes import SCOPES
 
@@ -47,6 +50,10 @@ def apply_command(files: tuple[Path, ...], check: bool) -> None:  # noqa: FBT001
                 click.echo(f"{document.source}: logo_uri: did not answer; the logo stays as it was", err=True)
             elif not check:
                 logos.settle(each.client_id, picture)
+    for document in documents:
+        for finding in lint(document.metadata, is_sandbox=given.settings.is_sandbox):
+            if finding.rule.severity is not Severity.NOTE:
+                click.echo(f"{document.source}\t{finding.line('en')}", err=True)
     for each in applied:
         click.echo(f"{each.client_id}\t{each.agency_slug}\t{each.outcome}\tversion {each.version}")
         # A trial makes identifiers and secrets that nobody will ever have.
@@ -54,6 +61,35 @@ def apply_command(files: tuple[Path, ...], check: bool) -> None:  # noqa: FBT001
             click.echo(f"client_secret of {each.client_id}: {each.secret}")
     if check:
         click.echo("nothing was changed")
+
+
+@group.command("lint")
+@click.argument("subject", metavar="FILE|CLIENT_ID")
+@click.option("--lang", "language", default="en", show_default=True, type=click.Choice(LANGUAGES))
+def lint_command(subject: str, language: str) -> None:
+    """Say what will hurt in the documents of a file, or in a client: one line for each finding, status 1 on errors."""
+    is_clean = True
+    with services() as given:
+        is_sandbox = given.settings.is_sandbox
+        for source, metadata in _linted(subject, is_sandbox=is_sandbox):
+            for finding in lint(metadata, is_sandbox=is_sandbox):
+                click.echo(f"{source}\t{finding.line(language)}")
+                is_clean = is_clean and finding.rule.severity is not Severity.ERROR
+    if not is_clean:
+        raise SystemExit(1)
+
+
+def _linted(subject: str, *, is_sandbox: bool) -> list[tuple[str, ClientMetadata]]:
+    """Return the documents in the file `subject`, or the client of that name, each with its source."""
+    if Path(subject).is_file():
+        try:
+            return [(each.source, each.metadata) for each in _read((Path(subject),), is_sandbox=is_sandbox)]
+        except DocumentRefused as refused:
+            raise Refused(*refused.problems) from refused
+    for client, _ in acts.all_clients():
+        if client.client_id == subject:
+            return [(subject, ClientMetadata.of_stored(client.document))]
+    raise Refused(f"{subject}: is neither a file nor a client; `idp clients list` shows all")
 
 
 @group.command("list")

@@ -13,7 +13,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy.pool import NullPool
 
-import idp
+from idp.cli.schema import versions
 from idp.cli.shared import Refused, services, settings
 from idp.core import keyring
 from idp.core.database import driver_url, prepare_engine
@@ -78,7 +78,7 @@ def current(url: str) -> str | None:
 def configuration(**attributes: Any) -> Config:
     """Return Alembic's configuration with `attributes` for migrations/env.py."""
     config = Config()
-    config.set_main_option("script_location", str(_scripts()).replace("%", "%%"))
+    config.set_main_option("script_location", str(versions().parent).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
     config.attributes.update(attributes)
     return config
@@ -119,10 +119,3 @@ def _connection(url: str) -> Iterator[sa.Connection]:
         raise Refused(f"IDP_DATABASE_URL: the database refused ({type(error.orig).__name__})") from error
     finally:
         engine.dispose()
-
-
-def _scripts() -> Path:
-    """Return the folder of migrations: inside the package when installed, beside it in a source tree."""
-    package = Path(idp.__file__).parent
-    inside = package / "migrations"
-    return inside if inside.is_dir() else package.parent / "migrations"

@@ -1,4 +1,4 @@
-"""`idp demo`: the provider and two portals on this machine, with invented citizens, until Ctrl-C.
+"""`idp demo`: the provider, two portals and a second provider on this machine, with invented citizens, until Ctrl-C.
 
 Owns starting, telling and ending. Everything it starts is what an operator starts: the same commands, the same
 settings, SQLite under var/. Its people come from idp.sandbox, its clients from clients/registrations.
@@ -21,9 +21,13 @@ from threading import Event
 
 import click
 
+from idp.cli import demo_upstream
 from idp.cli.shared import Refused
 
 HOST = "127.0.0.1"
+"""Where everything listens and the portals are found."""
+NAME = "localhost"
+"""Where the provider is found: browsers give passkeys to a name only, and cookies of two names do not mix."""
 START_SECONDS = 30
 STOP_SECONDS = 25
 _REGISTRATIONS = Path(__file__).resolve().parents[2] / "clients" / "registrations"
@@ -47,10 +51,17 @@ PORTALS = (Portal("clients.portals.etax", "etax", 8001), Portal("clients.portals
 @click.option(
     "--library-port", default=8002, show_default=True, type=click.IntRange(1, 65_535), help="Port of the library."
 )
+@click.option(
+    "--upstream-port",
+    default=demo_upstream.USUAL_PORT,
+    show_default=True,
+    type=click.IntRange(1, 65_535),
+    help="Port of the provider that is federated.",
+)
 @click.option("--code", metavar="NUMBER", help="Only print the one-time code of an invented person, and end.")
 @click.option("--directory", default="var", show_default=True, type=click.Path(path_type=Path), help="Where data stay.")
-def demo(port: int, etax_port: int, library_port: int, code: str | None, directory: Path) -> None:
-    """Start the provider and two portals with invented citizens; Ctrl-C ends all of them."""
+def demo(port: int, etax_port: int, library_port: int, upstream_port: int, code: str | None, directory: Path) -> None:
+    """Start the provider, two portals and a second provider, with invented citizens; Ctrl-C ends all of them."""
     if code is not None:
         click.echo(_code(code))
         return
@@ -58,28 +69,39 @@ def demo(port: int, etax_port: int, library_port: int, code: str | None, directo
         Portal(portal.module, portal.client_id, chosen)
         for portal, chosen in zip(PORTALS, (etax_port, library_port), strict=True)
     ]
-    options = dict(zip((port, etax_port, library_port), ("--port", "--etax-port", "--library-port"), strict=False))
-    if len(options) != len(portals) + 1:
-        raise Refused("the provider and the two portals need three different ports")
+    options = {
+        port: "--port",
+        etax_port: "--etax-port",
+        library_port: "--library-port",
+        upstream_port: "--upstream-port",
+    }
+    if len(options) != len(portals) + 2:
+        raise Refused("the two providers and the two portals need four different ports")
     for number, option in options.items():
         _refuse_busy(number, option)
     environment = _environment(port, directory)
     os.environ.update(environment)
-    prepare(portals)
     stop = _stop_on_signals()
-    with _running(port, portals, environment) as processes:
-        if _until_healthy(processes, [port, *(portal.port for portal in portals)], stop):
-            _tell(port, portals)
+    with _running() as processes:
+        # First: it makes its own data while ours are made here.
+        arguments = ["idp.cli.demo_upstream", "--port", str(upstream_port), "--ours", environment["IDP_ISSUER"]]
+        settings = demo_upstream.environment(upstream_port, environment, directory)
+        processes[demo_upstream.NAME] = _start(arguments, settings)
+        _prepare(portals, upstream_port)
+        _start_ours(processes, port, portals, environment)
+        if _until_healthy(processes, list(options), stop):
+            _tell(port, portals, upstream_port)
             _wait(processes, stop)
     click.echo("\nEverything has ended. The data stay in " + str(directory) + "; `make demo` starts again with them.")
 
 
 def _code(number: str) -> str:
     from idp.citizens.credentials import totp  # noqa: PLC0415 (a second that --help need not pay)
+    from idp.sandbox.demo_people import DEMO_MEMBERS  # noqa: PLC0415
     from idp.sandbox.personas import demo_personas  # noqa: PLC0415
 
     digits = "".join(sign for sign in number if sign.isdigit())
-    for person in demo_personas():
+    for person in (*demo_personas(), *DEMO_MEMBERS):
         if person.number == digits and person.totp_secret:
             return totp.current_code(person.totp_secret)
     raise Refused("no invented person with an authenticator app has this number; `idp demo` lists them")
@@ -105,7 +127,7 @@ def _environment(port: int, directory: Path) -> dict[str, str]:
     # Where `idp` without settings looks too: a developer's `idp clients apply` meets the provider that runs.
     return {
         "IDP_PROFILE": "sandbox",
-        "IDP_ISSUER": f"http://{HOST}:{port}",
+        "IDP_ISSUER": f"http://{NAME}:{port}",
         "IDP_DATABASE_URL": f"sqlite:///{(directory / 'lienket.sqlite3').resolve()}",
         "IDP_SECRETS_DIR": str((directory / "secrets").resolve()),
         "IDP_MAIL_FOLDER": str((directory / "mail").resolve()),
@@ -114,32 +136,22 @@ def _environment(port: int, directory: Path) -> dict[str, str]:
     }
 
 
-def prepare(portals: list[Portal]) -> None:
-    """Make keyring, schema, signing keys, clients and citizens; what is there stays as it is."""
-    from idp.agencies import apply, document  # noqa: PLC0415 (a second that --help need not pay)
-    from idp.citizens.documents import Row  # noqa: PLC0415
-    from idp.citizens.enrolment import import_documents  # noqa: PLC0415
-    from idp.citizens.models import Citizen  # noqa: PLC0415
-    from idp.cli.db import upgrade  # noqa: PLC0415
-    from idp.cli.shared import services, settings  # noqa: PLC0415
-    from idp.core.database import db  # noqa: PLC0415
-    from idp.keys import rotation  # noqa: PLC0415
+def _prepare(portals: list[Portal], upstream_port: int) -> None:
+    from idp.cli.demo_data import prepare  # noqa: PLC0415 (a second that --help need not pay)
+    from idp.sandbox.demo_people import DEMO_NEWCOMERS  # noqa: PLC0415
     from idp.sandbox.personas import demo_personas  # noqa: PLC0415
 
-    chosen = settings()
-    before, after = upgrade(chosen.database_url)
-    if before != after:
+    people = demo_personas()
+    is_changed, is_filled = prepare(
+        [_registration(portal) for portal in portals],
+        people,
+        known=DEMO_NEWCOMERS,
+        providers=[demo_upstream.provider_document(upstream_port)],
+    )
+    if is_changed:
         click.echo("Made the database.")
-    with services() as provider:
-        rotation.ensure_keys(provider.keyring)
-        documents = [
-            document.read(_registration(portal), source=portal.client_id, is_sandbox=True) for portal in portals
-        ]
-        apply.apply(documents, is_sandbox=True)
-        if db.session.query(Citizen.id).first() is None:
-            rows = [Row(persona.key, persona.document()) for persona in demo_personas()]
-            import_documents(rows, settings=chosen, keyring=provider.keyring, registry=provider.registry)
-            click.echo(f"Enrolled {len(rows)} invented citizens.")
+    if is_filled:
+        click.echo(f"Enrolled {len(people)} invented citizens.")
 
 
 def _registration(portal: Portal) -> dict[str, object]:
@@ -163,19 +175,22 @@ def _stop_on_signals() -> Event:
 
 
 @contextmanager
-def _running(
-    port: int, portals: list[Portal], environment: dict[str, str]
-) -> Iterator[dict[str, subprocess.Popen[bytes]]]:
-    """Yield the started processes by name; end every one of them whatever happens."""
+def _running() -> Iterator[dict[str, subprocess.Popen[bytes]]]:
+    """Yield the place for started processes, by name; end every one of them whatever happens."""
     processes: dict[str, subprocess.Popen[bytes]] = {}
     try:
-        processes["the provider"] = _start(["idp.cli", "serve", "--host", HOST, "--port", str(port)], environment)
-        for portal in portals:
-            arguments = [portal.module, "--port", str(portal.port), "--issuer", environment["IDP_ISSUER"]]
-            processes[portal.module] = _start(arguments, environment)
         yield processes
     finally:
         _end(processes)
+
+
+def _start_ours(
+    processes: dict[str, subprocess.Popen[bytes]], port: int, portals: list[Portal], environment: dict[str, str]
+) -> None:
+    processes["the provider"] = _start(["idp.cli", "serve", "--host", HOST, "--port", str(port)], environment)
+    for portal in portals:
+        arguments = [portal.module, "--port", str(portal.port), "--issuer", environment["IDP_ISSUER"]]
+        processes[portal.module] = _start(arguments, environment)
 
 
 def _start(arguments: list[str], environment: dict[str, str]) -> subprocess.Popen[bytes]:
@@ -227,12 +242,14 @@ def _end(processes: dict[str, subprocess.Popen[bytes]]) -> None:
             process.wait()
 
 
-def _tell(port: int, portals: list[Portal]) -> None:
+def _tell(port: int, portals: list[Portal], upstream_port: int) -> None:
     from idp.citizens.credentials import totp  # noqa: PLC0415
     from idp.citizens.numbers import scheme  # noqa: PLC0415
+    from idp.sandbox.demo_people import DEMO_MEMBERS, DEMO_NEWCOMERS  # noqa: PLC0415
     from idp.sandbox.personas import demo_personas  # noqa: PLC0415
 
     people = demo_personas()
+    elsewhere = {person.number for person in DEMO_MEMBERS}
     first = people[0]
     vn = scheme("vn-pin", test_numbers=True)
     click.echo(f"""
@@ -240,7 +257,8 @@ LienKet runs. Open in a browser:
 
   Personal e-tax    http://{HOST}:{portals[0].port}/    (level 2: number, password and one-time code)
   Digital library   http://{HOST}:{portals[1].port}/    (level 1; after e-tax you are not asked again)
-  The provider      http://{HOST}:{port}/
+  The provider      http://{NAME}:{port}/
+  A passkey         http://{NAME}:{port}/account/passkeys    (add one, then sign in with it)
 
 Sign in as {first.full_name}:
 
@@ -257,4 +275,18 @@ Sign in as {first.full_name}:
     for person in people[1:]:
         code = totp.current_code(person.totp_secret) if person.totp_secret else "-"
         click.echo(f"  {vn.display(person.number)}  {person.password or '-':22} {code:>6}  {person.note}")
+    click.echo("\nPeople whom the register knows and who have no account yet: choose Create an account.\n")
+    for newcomer in DEMO_NEWCOMERS:
+        if newcomer.number not in elsewhere:
+            birth = newcomer.birth.display("vi")
+            click.echo(f"  {vn.display(newcomer.number)}  {newcomer.full_name:22} born {birth}")
+    click.echo(f"""
+Or come by another provider: choose {demo_upstream.NAME} on the sign-in page of a portal, and sign in there. It is a
+second instance of this provider at {demo_upstream.issuer(upstream_port)}/, with accounts of its own:
+""")
+    for member in DEMO_MEMBERS:
+        code = totp.current_code(member.totp_secret) if member.totp_secret else "-"
+        told = member.note if member not in people else "has an account here too: by either door the same person"
+        click.echo(f"  {vn.display(member.number)}  {member.password:22} {code:>6}  {told}")
+    click.echo(f"\nAny e-mail address will do: the code is in the newest file of {os.environ['IDP_MAIL_FOLDER']}")
     click.echo("\nFor a fresh code:  .venv/bin/python -m idp.cli demo --code NUMBER\nCtrl-C ends everything.")

@@ -1,4 +1,4 @@
-"""`idp housekeeping`: what a timer runs every hour."""
+"""`idp housekeeping`: what `idp serve` does every hour, now."""
 
 import click
 
@@ -10,7 +10,7 @@ from idp.ops.housekeeping import delete_expired
 
 @click.command("housekeeping")
 def command() -> None:
-    """Delete what has expired and move signing keys on. Run it hourly; twice at once does no harm."""
+    """Delete what has expired and move signing keys on, now; `idp serve` does it every hour by itself."""
     with services() as given:
         for table, rows in delete_expired().items():
             click.echo(f"{table}\t{rows} rows deleted")

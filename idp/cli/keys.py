@@ -1,4 +1,4 @@
-"""`idp keys`: show and rotate the signing keys."""
+"""`idp keys`: show and rotate our keys: those we sign with, and those that providers encrypt their answers to."""
 
 from collections.abc import Iterable
 
@@ -6,12 +6,11 @@ import click
 
 from idp.cli.shared import services
 from idp.keys import rotation
-from idp.keys.jose import SIGNING_ALGORITHMS
 
 
 @click.group("keys")
 def group() -> None:
-    """Show and rotate the signing keys."""
+    """Show and rotate our keys: for signing, and for what identity providers encrypt to us."""
 
 
 @group.command("list")
@@ -28,13 +27,15 @@ def list_command() -> None:
 
 
 @group.command("rotate")
-@click.option("--algorithm", type=click.Choice(SIGNING_ALGORITHMS), help="Only keys of this algorithm.")
+@click.option("--algorithm", type=click.Choice(rotation.ALGORITHMS), help="Only keys of this algorithm.")
 @click.option("--emergency", is_flag=True, help="A private key may be known: a new key signs at once, the old is void.")
 def rotate_command(algorithm: str | None, emergency: bool) -> None:  # noqa: FBT001 (click's way)
     """Publish the next signing keys and do what is due.
 
     A published key signs after 24 hours, by then every portal has seen it; `idp housekeeping` moves it on. The key
-    before stays published for 48 hours. Nothing else is needed, and running it twice changes nothing.
+    before stays published for 48 hours. One that providers encrypt to is made by `idp upstream add` where a record asks
+    for it, or here by its name; after its turn it opens answers for 48 hours more, unpublished. Nothing else is needed,
+    and running it twice changes nothing.
     """
     with services() as given:
         changes = rotation.rotate(given.keyring, algorithm, emergency=emergency)

@@ -25,15 +25,18 @@ from granian.constants import HTTPModes, Interfaces, RuntimeModes
 from granian.log import LogLevels
 from granian.server.mp import MPServer, WorkerProcess
 
+from idp.citizens.credentials import blocklist
 from idp.citizens.registry import RegistryRefused, registry
+from idp.cli import schema
 from idp.core import keyring, settings
-from idp.notify.mail import carrier_of
+from idp.notify.deliveries import senders_of
+from idp.upstream.places import MOST_TOGETHER
 
 APPLICATION = "idp.app:create_app"
 DRAIN_SECONDS = 20
 """Longest time from SIGTERM to the end: requests in flight are finished, what still runs then is killed."""
 SPARE_THREADS = 14
-"""Threads of a worker beside those that may wait for a password hash: whatever waits there, these answer the rest."""
+"""Threads of a worker beside those that may wait for a password hash or an identity provider: they answer the rest."""
 _REFUSED = 2
 _STOP = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
 
@@ -41,8 +44,9 @@ _STOP = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
 def serve(*, host: str, port: int, workers: int) -> int:
     """Serve the provider on `host`:`port` with so many worker processes until SIGTERM, SIGINT or SIGHUP.
 
-    Returns the exit status: 0 after an orderly stop, 2 when settings, keyring or address are refused before anything
-    starts, 1 when the application could not start or a worker had to be killed. Every refusal is one line on stderr.
+    Returns the exit status: 0 after an orderly stop, 2 when settings, keyring, schema or address are refused before
+    anything starts, 1 when the application could not start or a worker had to be killed. Every refusal is one line on
+    stderr.
     Side effects: listens, forks, and ends all its children.
     """
     try:
@@ -50,8 +54,13 @@ def serve(*, host: str, port: int, workers: int) -> int:
         # Read here once for their refusals alone: a worker could only say them in a traceback.
         keys = keyring.load(chosen.secrets_dir, is_production=not chosen.is_sandbox)
         registry(chosen, keyring=keys)
-        carrier_of(chosen)
-    except (keyring.KeyringRefused, RegistryRefused) as refused_files:
+        senders_of(chosen)
+        if chosen.password_blocklist is not None:
+            blocklist.summary(chosen.password_blocklist)
+        if problem := schema.problem_of(chosen.database_url):
+            _complain(problem)
+            return _REFUSED
+    except (keyring.KeyringRefused, RegistryRefused, blocklist.BlocklistRefused) as refused_files:
         _complain(str(refused_files))
         return _REFUSED
     except settings.SettingsRefused as refused:
@@ -60,7 +69,7 @@ def serve(*, host: str, port: int, workers: int) -> int:
     # What a worker would import on its first request, so that the workers share these pages too.
     for name in ("psycopg",) if chosen.database_url.startswith("postgresql") else ():
         importlib.import_module(name)
-    threads = chosen.threads or chosen.hash_queue + SPARE_THREADS
+    threads = chosen.threads or chosen.hash_queue + MOST_TOGETHER + SPARE_THREADS
     return run(APPLICATION, host=host, port=port, workers=workers, threads=threads, beside=_deliver)
 
 

@@ -1,6 +1,7 @@
 """The fixed people of the demo and of the journeys in the tests.
 
-Owns data only. Each note says what the person is for; passwords are phrases that are easy to type.
+Owns data only. Each note says what the person is for; passwords are phrases that are easy to type. Newcomers are known
+to the register and have no account yet. Members have an account at the identity provider that the demo federates.
 """
 
 # ruff: noqa: S106  these passwords are printed by the demo and open nothing but it
@@ -10,7 +11,8 @@ import hashlib
 from typing import Final
 
 from idp.citizens.birthdate import BirthDate
-from idp.citizens.numbers import Gender
+from idp.citizens.numbers import VN_PIN, Gender
+from idp.citizens.registry.table import Person
 from idp.sandbox.persona import Persona, Standing
 
 
@@ -194,4 +196,29 @@ DEMO_PEOPLE: Final = (
         totp_secret=_totp_secret("locked"),
         standing=Standing.LOCKED,
     ),
+)
+
+DEMO_NEWCOMERS: Final = (
+    Person(VN_PIN, "979094000121", "Lê Minh Khôi", BirthDate(1994, 6, 18), Gender.MALE),
+    # Cơ Ho: one word is the whole name. Nobody wrote down the day.
+    Person(VN_PIN, "968151000122", "K'Lài", BirthDate(1951), Gender.FEMALE),
+    # Has an account elsewhere.
+    Person(VN_PIN, "979188000123", "Vũ Thị Hạnh", BirthDate(1988, 9, 5), Gender.FEMALE),
+)
+
+DEMO_MEMBERS: Final = (
+    Persona(
+        key="elsewhere",
+        note="has no account here: it is made on the way",
+        number="979188000123",
+        full_name="Vũ Thị Hạnh",
+        birthdate=BirthDate(1988, 9, 5),
+        gender=Gender.FEMALE,
+        password="thu ve dau ngo",
+        level="loa2",
+        email="vuthihanh@thu.example",
+        phone_number="+84600000123",
+        totp_secret=_totp_secret("elsewhere"),
+    ),
+    *DEMO_PEOPLE[:2],
 )

@@ -15,7 +15,7 @@ from typing import Any, Final
 from idp.citizens.birthdate import BirthDate, Precision
 from idp.citizens.numbers import Gender
 from idp.core.ids import new_handle
-from idp.sandbox.demo_people import DEMO_PEOPLE
+from idp.sandbox.demo_people import DEMO_NEWCOMERS, DEMO_PEOPLE
 from idp.sandbox.persona import Standing
 
 SLOW_SECONDS: Final = 10.0
@@ -138,6 +138,8 @@ def demo_register() -> Register:
         register.know(replace(person, says=_STANDINGS[persona.standing], replaced_by=persona.replaced_by))
         if persona.replaced_by is not None:
             register.know(replace(person, number=persona.replaced_by))
+    for newcomer in DEMO_NEWCOMERS:
+        register.know(Entry(newcomer.number, newcomer.full_name, newcomer.birth, newcomer.gender))
     for person in scripted_people():
         register.know(person)
     return register

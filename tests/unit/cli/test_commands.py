@@ -1,43 +1,44 @@
 """The `idp` command: fast help, single-line refusals with exit status 2, nothing done on error, no secret shown."""
 
 import json
-import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
+import sqlalchemy as sa
 from alembic.script import ScriptDirectory
+from sqlalchemy.orm import Session
 
+from idp.citizens.erasure import ClosedNumber
 from idp.cli import db as schema
 from idp.cli.settings import shown
+from idp.core import clock
+from idp.core.database import driver_url
+from tests.commands import ROOT, operate
 from tests.publishing import Publisher
 from tests.registering import png
 from tests.unit.agencies.documents import members
-
-ROOT = Path(__file__).parents[3]
 
 
 class Terminal:
     """A shell with one provider's settings."""
 
-    def __init__(self, **environment: str) -> None:
-        self._environment = os.environ | environment
+    def __init__(self, **settings: str) -> None:
+        self._settings = settings
 
     def run(self, *arguments: str, **more: str) -> tuple[int, str, str]:
         """Return exit status, output and errors of `idp ARGUMENTS`."""
-        command = [sys.executable, "-W", "error", "-m", "idp.cli", *arguments]
-        done = subprocess.run(
-            command, cwd=ROOT, env=self._environment | more, capture_output=True, text=True, check=False, timeout=60
-        )
+        done = operate(*arguments, settings=self._settings | more)
         return done.returncode, done.stdout, done.stderr
 
     def lines(self, *arguments: str) -> list[str]:
-        """Return the output lines of a command that must succeed."""
+        """Return the output lines of a command that must succeed, with nothing to say but the linter's warnings."""
         status, output, errors = self.run(*arguments)
-        assert (status, errors) == (0, "")
+        assert (status, [line for line in errors.splitlines() if "\twarning\t" not in line]) == (0, [])
         return output.splitlines()
 
 
@@ -55,15 +56,22 @@ def write(path: Path, content: Any) -> str:
     return str(path)
 
 
+@pytest.fixture(scope="module")
+def whole_help() -> str:
+    """Return what a new process says when asked for help."""
+    command = [sys.executable, "-W", "error", "-m", "idp.cli", "--help"]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+
 @pytest.mark.parametrize(
     "noun",
-    ["citizens", "clients", "db", "deliveries", "housekeeping", "keys", "secrets", "serve", "settings"],
+    ["citizens", "clients", "db", "deliveries", "housekeeping", "keys", "passwords", "secrets", "serve", "settings"],
 )
-def test_help_is_given_when_asked(noun: str) -> None:
+def test_help_is_given_when_asked(noun: str, whole_help: str) -> None:
+    assert f"  {noun} " in whole_help
     status, output, errors = Terminal().run(noun, "--help")
     assert (status, errors) == (0, "")
     assert output.startswith(f"Usage: idp {noun}")
-    assert f"  {noun} " in Terminal().run("--help")[1]
 
 
 def test_an_agency_is_invited_once_when_it_is_known(terminal: Terminal, tmp_path: Path) -> None:
@@ -82,6 +90,18 @@ def test_an_agency_is_invited_once_when_it_is_known(terminal: Terminal, tmp_path
     assert "revoked" in terminal.lines("clients", "invitations")[0]
     assert terminal.run("clients", "invite", "tax", "--scope", "openid everything")[0] == 2
     assert terminal.run("clients", "invite", "tax", "--scope", "name")[0] == 2
+
+
+def test_findings_are_told_when_a_document_is_linted_or_applied(terminal: Terminal, tmp_path: Path) -> None:
+    file = write(tmp_path / "etax.json", members())
+    status, _, errors = terminal.run("clients", "apply", file)
+    assert (status, "\twarning\tno-contacts\tcontacts\t" in errors, "\tnote\t" in errors) == (0, True, False)
+    assert any("\tnote\tno-logo\t" in line for line in terminal.lines("clients", "lint", "etax"))
+    mixed = write(tmp_path / "mixed.json", members(client_name="Thu\N{CYRILLIC SMALL LETTER IE}"))
+    status, output, errors = terminal.run("clients", "lint", mixed, "--lang", "fr")
+    assert (status, errors) == (1, "")
+    assert output.startswith(f"{mixed}\terror\tmixed-scripts\tclient_name\tLe nom")
+    assert terminal.run("clients", "lint", "nobody")[0] == 2
 
 
 def test_a_logo_is_fetched_when_its_document_is_applied(terminal: Terminal, tmp_path: Path) -> None:
@@ -186,6 +206,53 @@ def test_keys_are_made_and_listed_when_rotated(terminal: Terminal) -> None:
 
 def test_secrets_are_kept_when_initialised_again(terminal: Terminal) -> None:
     assert terminal.lines("secrets", "init")[0].endswith("complete, nothing made")
+
+
+def test_a_key_goes_from_prepared_to_retired_when_driven_from_the_terminal(terminal: Terminal) -> None:
+    assert terminal.lines("secrets", "rotate", "signing")[0] == "signing: k2 is made, and does not write yet"
+    status, _, errors = terminal.run("secrets", "rotate", "signing")
+    assert (status, errors) == (2, "k2 is waiting: `idp secrets rotate signing --write k2` comes next\n")
+    assert "signing\tk2\twaits\t0 values\t-" in terminal.lines("secrets", "status")
+    assert "      idp secrets reseal" in terminal.lines("secrets", "rotate", "signing", "--write", "k2")
+    status, _, errors = terminal.run("secrets", "retire", "signing", "k1")
+    assert status == 2
+    assert errors.startswith("signing k1 is needed by 3 values (signing_key.private 3); `idp secrets reseal`")
+    assert terminal.lines("secrets", "reseal", "--batch", "2") == ["signing_key.private\t3 made anew"]
+    assert terminal.lines("secrets", "reseal") == ["nothing to make anew"]
+    assert {"signing\tk2\twrites\t3 values\tsigning_key.private 3", "signing\tk1\treads\t0 values\t-"} <= set(
+        terminal.lines("secrets", "status")
+    )
+    assert terminal.lines("secrets", "retire", "signing", "k1")[0] == "signing: k1 is gone"
+    assert terminal.run("secrets", "retire", "signing", "k2")[0] == 2
+
+
+def test_a_key_that_cannot_be_counted_is_retired_when_the_operator_has_waited(terminal: Terminal) -> None:
+    terminal.lines("secrets", "rotate", "form")
+    terminal.lines("secrets", "rotate", "form", "--write", "k2")
+    status, _, errors = terminal.run("secrets", "retire", "form", "k1")
+    assert status == 2
+    assert errors.splitlines()[-1] == "once that is over: --waited"
+    assert terminal.lines("secrets", "retire", "form", "k1", "--waited")[0] == "form: k1 is gone"
+
+
+def test_index_of_closed_accounts_is_given_up_when_the_operator_says_so(terminal: Terminal, database_url: str) -> None:
+    row = ClosedNumber(
+        id=UUID(int=1), citizen_id=UUID(int=2), scheme="vn-pin", index_key_id="k1", number_index="0" * 64,
+        closed_at=clock.now(),
+    )  # fmt: skip
+    engine = sa.create_engine(driver_url(database_url))
+    with Session(engine) as database:
+        database.add(row)
+        database.commit()
+    engine.dispose()
+    terminal.lines("secrets", "rotate", "number-index")
+    terminal.lines("secrets", "rotate", "number-index", "--write", "k2")
+    status, _, errors = terminal.run("secrets", "retire", "number-index", "k1")
+    assert status == 2
+    assert "--forget-closed" in errors
+    said = terminal.lines("secrets", "retire", "number-index", "k1", "--forget-closed")
+    assert said[:2] == ["1 numbers of closed accounts are forgotten", "number-index: k1 is gone"]
+    assert "number-index\tk2\twrites\t0 values\t-" in terminal.lines("secrets", "status")
 
 
 def test_the_schema_is_reported_when_asked(terminal: Terminal, sqlite_url: str) -> None:

@@ -3,7 +3,10 @@
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
+from uuid import UUID
 
 import pytest
 import sqlalchemy as sa
@@ -50,6 +53,55 @@ def test_downgrade_leaves_nothing_when_taken_to_base(database_url: str) -> None:
     assert schema.downgrade(database_url, target="base") == (NEWEST, None)
     assert tables(database_url) == set()
     assert schema.upgrade(database_url) == (None, NEWEST)
+
+
+def filled(url: str) -> dict[str, int]:
+    """Put one row into every table there is, each pointing where it must; return the rows of each."""
+    engine = sa.create_engine(driver_url(url))
+    known = sa.MetaData()
+    known.reflect(engine)
+    key = UUID(int=7)
+
+    def value(column: sa.Column[Any]) -> object:
+        kinds: dict[type, object] = {UUID: key, datetime: datetime(2026, 11, 29, tzinfo=UTC), bool: True, int: 1}
+        kind = column.type.python_type
+        if kind is bytes:
+            return bytes(32)
+        if kind is str:
+            # A UUID is 32 hexadecimal digits in SQLite.
+            length = getattr(column.type, "length", None)
+            return key.hex if length == 32 else "{}"[:length]
+        return kinds[kind]
+
+    with engine.begin() as connection:
+        for table in known.sorted_tables:
+            if table.name != "alembic_version":
+                row = {each.name: value(each) for each in table.columns if not each.foreign_keys or not each.nullable}
+                connection.execute(sa.insert(table).values(row))
+    engine.dispose()
+    return rows(url)
+
+
+def rows(url: str) -> dict[str, int]:
+    engine = sa.create_engine(driver_url(url))
+    with engine.connect() as connection:
+        found = {
+            name: connection.scalar(sa.select(sa.func.count()).select_from(sa.table(name))) or 0
+            for name in sa.inspect(connection).get_table_names()
+        }
+    engine.dispose()
+    return found
+
+
+def test_rows_of_the_last_release_are_kept_by_upgrade_and_downgrade(database_url: str) -> None:
+    schema.upgrade(database_url, target="0006")
+    before = filled(database_url)
+    assert set(before.values()) == {1}
+    schema.upgrade(database_url)
+    after = rows(database_url)
+    assert {name: after[name] for name in before} == before
+    schema.downgrade(database_url, target="0006")
+    assert rows(database_url) == before
 
 
 def test_upgrade_leaves_nothing_when_it_fails_half_way(database_url: str) -> None:

@@ -1,18 +1,22 @@
 """Deleting what has expired: all of it, nothing else, in bites, on record, by several at once."""
 
 import multiprocessing
+import threading
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from flask import current_app
 
 from idp.audit.models import AuditEvent
-from idp.core import clock
+from idp.core import clock, limits
 from idp.core.database import Model, db
 from idp.core.ids import digest, new_id
 from idp.core.limits import RateLimit
 from idp.ops import housekeeping
+from idp.ops.housekeeping import Housekeeping
 from idp.sso.models import Interaction, SsoSession
 from tests.unit.core.provider import Provider, provider_on
 
@@ -49,7 +53,8 @@ def _keep_house(url: str, secrets: str, total) -> None:
 
 def test_every_row_is_counted_once_when_two_keep_house(provider: Provider, tmp_path: Path) -> None:
     windows(500, over_for=timedelta(minutes=2))
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
     total = context.Value("i", 0)
     running = [
         context.Process(target=_keep_house, args=(provider.url, str(tmp_path / "secrets"), total)) for _ in range(2)
@@ -62,6 +67,30 @@ def test_every_row_is_counted_once_when_two_keep_house(provider: Provider, tmp_p
     assert (total.value, left()) == (500, 0)
     rows = [detail["rows"] for detail in db.session.scalars(sa.select(AuditEvent.detail)) if detail]
     assert sum(rows) == 500
+
+
+def test_one_worker_keeps_house_in_each_hour(provider: Provider) -> None:
+    windows(2, over_for=timedelta(minutes=2))
+    rates = limits.limiter(provider.hot_path, None, secret=b"secret-of-the-test")
+    make = partial(Housekeeping, current_app.app_context, keyring=provider.keyring, limiter=rates)
+    going = threading.Event()
+    assert make().run_due(going) == 0
+    first, second = (make(first_after=0) for _ in range(2))
+    assert (first.run_due(going), second.run_due(going)) == (1, 0)
+    # The window of the turn itself is what is left.
+    assert left() == 1
+    assert (first.run_due(going), second.run_due(going)) == (0, 0)
+    db.session.execute(sa.delete(RateLimit))
+    db.session.commit()
+    assert make(first_after=0).run_due(going) == 1
+
+
+def test_what_is_left_stays_when_the_worker_ends(provider: Provider) -> None:
+    windows(2, over_for=timedelta(minutes=2))
+    ended = threading.Event()
+    ended.set()
+    assert housekeeping.delete_expired(stop=ended) == {}
+    assert left() == 2
 
 
 def test_every_registered_table_can_be_cleaned_when_empty(provider: Provider) -> None:
