@@ -19,6 +19,10 @@ async function ask(more) {
   try {
     const answer = await (isNew ? navigator.credentials.create(options) : navigator.credentials.get(options));
     form.elements.passkey.value = JSON.stringify(answer);
+    // One box on the page says that others use the device, whichever way somebody signs in.
+    if (form.elements.shared) {
+      form.elements.shared.value = document.getElementById("shared").checked ? "yes" : "";
+    }
     form.submit();
   } catch (error) {
     if (waiting !== mine) {
