@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 from flask import Flask
 from werkzeug.test import TestResponse
 
+from tests import canary
+
 _LONGEST_CHAIN = 10
 
 
@@ -39,7 +41,8 @@ class _Reader(HTMLParser):
             self.links.append(values.get("href", ""))
         if tag == "form":
             self.forms.append((values.get("id"), Form(values["action"], values.get("method", "get"))))
-        if tag == "input" and "name" in values:
+        is_left_empty = values.get("type") == "checkbox" and "checked" not in values
+        if tag == "input" and "name" in values and not is_left_empty:
             self.forms[-1][1].fields[values["name"]] = values.get("value", "")
         if tag == "button" and "name" in values:
             self.forms[-1][1].buttons.setdefault(values["name"], []).append(values.get("value", ""))
@@ -112,6 +115,8 @@ class Browser:
         """Send one request with the cookies and follow nothing."""
         response = self._client.open(path, method=method, base_url=self.origin, **arguments)
         self.seen.append(response)
+        for cookie in response.headers.getlist("Set-Cookie"):
+            canary.plant(cookie.partition(";")[0].partition("=")[2])
         return response
 
     def form(self, name: str, **typed: str) -> tuple[str, dict[str, str]]:

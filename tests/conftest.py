@@ -3,10 +3,13 @@
 A test asks for `database_url` (empty) or `migrated_database_url` and runs twice, on SQLite and on PostgreSQL.
 """
 
+import contextlib
 import os
 import shutil
 import signal
 import sys
+import tempfile
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,7 +18,7 @@ import redis
 from _pytest.nodeid import coerce_node_id
 from hypothesis import settings as hypothesis_settings
 
-from tests import services
+from tests import canary, services
 
 ROOT = Path(__file__).parent.parent
 
@@ -24,13 +27,42 @@ signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 # A shell starts what it puts into the background without SIGINT, and so would every program that the tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# Hundreds of programs are started that import the same modules. Without caches each takes three times as long.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+_ROOM_NEEDED = 4 << 30
+
+
+def _place_for_files() -> Path:
+    """Return where this checkout's runs keep their files: in memory where there is room.
+
+    SQLite waits for the disk at each commit. A place for each checkout, because pytest closes its folder to other users
+    at every start, and PostgreSQL, which is another user when we are root, would lose its data to a run elsewhere.
+    """
+    place = Path(tempfile.gettempdir())
+    memory = Path("/dev/shm")
+    with contextlib.suppress(OSError):
+        told = os.statvfs(memory)
+        # Programs are started from there, too.
+        is_usable = os.access(memory, os.W_OK) and not told.f_flag & os.ST_NOEXEC
+        if is_usable and told.f_bavail * told.f_frsize >= _ROOM_NEEDED:
+            place = memory
+    mine = place / f"lienket-{os.getuid()}-{zlib.crc32(bytes(ROOT)):08x}"
+    mine.mkdir(mode=0o755, exist_ok=True)
+    return mine
+
+
+os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_place_for_files()))
+
 # Timings on a shared machine say nothing about correctness; the same examples each time make a failure repeatable.
 hypothesis_settings.register_profile("lienket", deadline=None, derandomize=True, database=None)
 hypothesis_settings.load_profile("lienket")
 
 
-def pytest_configure() -> None:
-    """Close this process to the outside and to settings of the caller's shell."""
+def pytest_configure(config: pytest.Config) -> None:
+    """Close this process to the outside and to settings of the caller's shell; listen for secrets in its logs."""
+    config.pluginmanager.register(canary.Watch())
     services.guard_sockets()
     for name in [name for name in os.environ if name.startswith("IDP_")]:
         del os.environ[name]

@@ -30,6 +30,7 @@ from werkzeug.test import TestResponse
 
 from idp.agencies import apply, document
 from idp.app import create_app
+from idp.citizens.credentials import password
 from idp.citizens.documents import Row, parse
 from idp.citizens.enrolment import enrol
 from idp.citizens.models import Citizen, TotpCredential
@@ -41,12 +42,14 @@ from idp.core.settings import Settings
 from idp.keys import rotation
 from idp.sso.models import SsoSession
 from idp.sso.services import Services
+from tests import canary, hashes
 from tests.browser import Browser, Page
 from tests.unit.core.provider import close
 
 ISSUER = "https://dangnhap.example"
 PASSWORD = "đường về nhà xa lắm"
 _serial = count(1)
+_ABOUT_A_PERSON = ("number", "full_name", "password", "totp_secret", "email", "phone_number")
 
 
 @dataclass(frozen=True)
@@ -166,9 +169,11 @@ class Portal:
         headers = {}
         if authorization is not None:
             headers["Authorization"] = self.basic() if authorization == "basic" else authorization
-        return self.provider.http().post(
+        response: TestResponse = self.provider.http().post(
             "/token", data={name: value for name, value in form.items() if value is not None}, headers=headers
         )
+        canary.plant(self.verifier, *canary.secrets_in(response.get_json(silent=True)))
+        return response
 
     def basic(self, secret: str | None = None) -> str:
         """Return the Authorization header of client_secret_basic (RFC 6749, 2.3.1)."""
@@ -200,7 +205,10 @@ class Portal:
 
     def post(self, path: str, **form: str) -> TestResponse:
         """Post a form with the client's secret."""
-        return self.provider.http().post(path, data=form, headers={"Authorization": self.basic()})
+        headers = {"Authorization": self.basic()}
+        response: TestResponse = self.provider.http().post(path, data=form, headers=headers)
+        canary.plant(*canary.secrets_in(response.get_json(silent=True)))
+        return response
 
     def refresh(self, refresh_token: str, **changes: str) -> TestResponse:
         """Send a refresh request."""
@@ -216,7 +224,9 @@ class Portal:
 
     def arrive(self, browser: Browser, person: Person | None = None, **changes: str | None) -> Answer:
         """Walk from the authorization request back to the portal, filling in whatever page comes."""
-        return Answer(walk(browser, browser.get(self.address(**changes)), person))
+        answer = Answer(walk(browser, browser.get(self.address(**changes)), person))
+        canary.plant(answer.get("code"))
+        return answer
 
 
 def walk(browser: Browser, page: Page, person: Person | None = None) -> str:
@@ -288,10 +298,18 @@ class Provider:
             **members,
         }
         present = {name: value for name, value in whole.items() if value is not None}
+        canary.plant(*(present.get(name) for name in _ABOUT_A_PERSON))
+        is_usual = present.get("password") == PASSWORD
+        if is_usual:
+            del present["password"]
         with self.app.app_context():
             made = parse(Row("test", present), settings=self.settings, today=clock.now().date())
             services = self.services
             result = enrol(made, settings=self.settings, keyring=services.keyring, registry=services.registry)
+            if is_usual:
+                stored = hashes.record_of(PASSWORD, owner=result.citizen_id, keyring=services.keyring)
+                password.store(result.citizen_id, stored, now=clock.now())
+                db.session.commit()
         return Person(self, result.citizen_id, present["number"], present["full_name"], totp_secret=secret)
 
     def portal(self, **members: Any) -> Portal:
@@ -319,6 +337,7 @@ class Provider:
         with self.app.app_context():
             [applied] = apply.apply([document.read(present, source=name, is_sandbox=True)], is_sandbox=True)
         self.forget_caches()
+        canary.plant(present.get("client_secret"))
         return Portal(
             self, applied.client_id, present, present["redirect_uris"][0], secret=present.get("client_secret", "")
         )

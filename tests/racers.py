@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
 
+from tests import patience
 from tests.provider import Provider, provider_at
 
 
@@ -31,6 +32,7 @@ class Hit:
 
 
 def _run(url: str, directory: Any, settings: dict[str, Any], gate: Any, pipe: Connection) -> None:
+    patience.wait_long()
     with provider_at(url, directory, **settings) as provider:
         pipe.send("ready")
         while (shot := pipe.recv()) is not None:

@@ -151,6 +151,8 @@ def _import_pgserver() -> Callable[..., Any]:
     runtime.mkdir(mode=0o700, exist_ok=True)
     if runtime.stat().st_uid != os.getuid():
         raise RuntimeError(f"{runtime} belongs to somebody else; remove it")
+    # Left wider by whoever tidied the folder, the package would take it for nobody's and warn.
+    runtime.chmod(0o700)
     (runtime / "python_PostgresServer").mkdir(exist_ok=True)
     before = os.environ.get("XDG_RUNTIME_DIR")
     os.environ["XDG_RUNTIME_DIR"] = str(runtime)

@@ -18,14 +18,22 @@ from pathlib import Path
 import psycopg
 
 from tests import services
-from tests.bench import machine, seed
+from tests.bench import hanging, history, machine, passwords, sealing, seed, upstream
 from tests.bench.load import run
 from tests.bench.units import UNITS, Measured, Requests
 
 _START_SECONDS = 60.0
 _DEFAULT_SECONDS = 2.0
 # Refresh tokens are used again and again.
-_STOCK_A_SECOND = {"ES256": 600, "RS256": 600, "FAPI": 400, "forms": 120, "refresh": 10, "FAPI refresh": 10}
+_STOCK_A_SECOND = {
+    "ES256": 600,
+    "RS256": 600,
+    "FAPI": 400,
+    "forms": 120,
+    "returns": 120,
+    "refresh": 10,
+    "FAPI refresh": 10,
+}
 _HEADING = "unit          conn.   rate/s   p50 ms   p95 ms   p99 ms   CPU ms   server database errors"
 
 
@@ -63,10 +71,25 @@ def main() -> int:
         del os.environ[name]
     with tempfile.TemporaryDirectory(prefix="lienket-bench-") as place, _database(given.database, Path(place)) as url:
         directory = Path(place)
+        if given.sealing:
+            sealing.measure(directory, url)
+            return 0
+        if given.history:
+            for name, address in (("large", url), ("file", f"sqlite:///{directory / 'large.sqlite'}")):
+                (directory / name).mkdir()
+                history.measure(directory / name, address)
+            return 0
         port = services.free_port()
         print(f"Setting up a provider with {given.citizens} citizens ...", flush=True)
         site = seed.build(directory, database_url=url, port=port, clients=given.clients, citizens=given.citizens)
-        with _served(site, directory, port=port, workers=given.workers) as (server, cold_start):
+        with (
+            upstream.serving(directory) as provider,
+            _served(site, provider, directory, port=port, workers=given.workers) as (server, cold_start),
+        ):
+            if given.hanging:
+                return hanging.measure(Requests(site, port), provider, seconds=given.seconds, rounds=given.rounds)
+            if given.passwords:
+                return _passwords(Requests(site, port), url, server, seconds=given.seconds, rounds=given.rounds)
             report = _measure(given, site, url, port=port, server=server)
     report["cold_start_s"] = round(cold_start, 3)
     print(
@@ -88,6 +111,11 @@ def _arguments() -> argparse.Namespace:
     add("--workers", type=int, default=2, help="worker processes (default %(default)s)")
     add("--database", help="address of an EMPTY PostgreSQL database (default: a throw-away server, durable)")
     add("--only", metavar="UNIT", action="append", help="measure only units that begin so; may be repeated")
+    add("--passwords", action="store_true", help="passwords against the ceiling, single sign-on in a flood of them")
+    add("--hanging", action="store_true", help="warm logins while 200 citizens come back to a provider that hangs")
+    add("--history", action="store_true", help="the page of a history of 100,000 lines against one of ten")
+    add("--sealing", action="store_true", help="sealing, verifying and paging of the audit trail")
+    add("--rounds", type=int, default=3, help="rounds of --passwords and --hanging (default %(default)s)")
     add("--connections", type=int, action="append", help="measure only with so many connections; may be repeated")
     add("--citizens", type=int, default=120, help="citizens with passwords (default %(default)s)")
     add("--clients", type=int, default=10, help="registered clients (default %(default)s)")
@@ -120,8 +148,11 @@ def _database(url: str | None, directory: Path) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def _served(site: seed.Site, directory: Path, *, port: int, workers: int) -> Iterator[tuple[int, float]]:
+def _served(
+    site: seed.Site, provider: upstream.Upstream, directory: Path, *, port: int, workers: int
+) -> Iterator[tuple[int, float]]:
     """Yield the server's process id and the seconds from its start to the first answer; end it whatever happens."""
+    provider.register(site, directory)
     command = [sys.executable, "-m", "idp.cli", "serve", "--host", "127.0.0.1", "--port", str(port)]
     begin = time.perf_counter()
     with (directory / "serve.log").open("wb") as log:
@@ -158,6 +189,21 @@ def _await_discovery(port: int, process: "subprocess.Popen[bytes]", begin: float
             pass
         time.sleep(0.005)
     raise RuntimeError("the provider did not start")
+
+
+def _passwords(requests: Requests, url: str, server: int, *, seconds: float, rounds: int) -> int:
+    before = os.getloadavg()[0]
+    with psycopg.connect(url) as connection:
+        postmaster = machine.parent(connection.info.backend_pid)
+
+        def cpu_ms() -> float:
+            return machine.cpu_ms(
+                machine.descendants(server) | (machine.descendants(postmaster) if postmaster else set())
+            )
+
+        rounds = passwords.measure(requests, cores=os.cpu_count() or 1, seconds=seconds, rounds=rounds, cpu_ms=cpu_ms)
+    print(f"load of the machine before and after {before:.1f}, {os.getloadavg()[0]:.1f}")
+    return 1 if any(each.errors for each in rounds) else 0
 
 
 def _measure(given: argparse.Namespace, site: seed.Site, url: str, *, port: int, server: int) -> dict[str, object]:

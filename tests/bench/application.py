@@ -2,9 +2,11 @@
 
 import contextlib
 
+from flask.ctx import AppContext
+
 from idp.app import create_app
 from idp.core import settings, web
-from idp.core.database import db
+from idp.core.database import PostgresHotPath, db
 from tests.bench import seed
 from tests.bench.load import Answer, Unit
 from tests.bench.units import Requests
@@ -29,9 +31,14 @@ class Application:
                 while True:
                     request = unit.send(self._answer(request))
 
+    def app_context(self) -> AppContext:
+        """Return a context in which the application's database can be asked."""
+        return self._client.application.app_context()
+
     def close(self) -> None:
         """Close the connections that the application keeps."""
-        self._provider.hot_path._drop_idle()
+        if isinstance(self._provider.hot_path, PostgresHotPath):
+            self._provider.hot_path._drop_idle()
         with self._client.application.app_context():
             db.engine.dispose()
 

@@ -72,7 +72,11 @@ def build(directory: Path, *, database_url: str, port: int, clients: int = 10, c
         "IDP_SECRETS_DIR": str(directory / "secrets"),
         # Codes and tokens are made before the clock starts, and must live until they are used.
         "IDP_CODE_LIFETIME": "60",
+        # One client stands for a country's here.
+        "IDP_CLIENT_REQUESTS": "1000000",
         "IDP_TOKEN_LIFETIME": "3600",
+        # A flood of wrong passwords comes from many addresses, as a proxy would say.
+        "IDP_PROXY_HOPS": "1",
     }
     names = {client_id(algorithm): algorithm for algorithm in ALGORITHMS}
     secrets = {name: f"secret-of-{name}-on-loopback-only" for name in (*names, REFRESH_CLIENT, RESOURCE_CLIENT)}
@@ -148,7 +152,7 @@ def _open_sessions(environment: dict[str, str], client_ids: list[str]) -> list[s
     from idp.app import create_app
     from idp.citizens.models import Citizen
     from idp.core import clock, settings, web
-    from idp.core.database import db
+    from idp.core.database import PostgresHotPath, db
     from idp.core.ids import new_secret
     from idp.core.levels import Method
     from idp.core.scopes import OFFLINE_ACCESS, claims_of
@@ -185,7 +189,8 @@ def _open_sessions(environment: dict[str, str], client_ids: list[str]) -> list[s
         db.session.commit()
         cookie = web.cookie_name(SESSION_COOKIE, provider.settings)
         db.engine.dispose()
-        provider.hot_path._drop_idle()
+        if isinstance(provider.hot_path, PostgresHotPath):
+            provider.hot_path._drop_idle()
     return [f"{cookie}={each.secret}" for each in opened]
 
 

@@ -12,6 +12,7 @@ import pytest
 import idp.agencies.models
 import idp.oidc
 import idp.sso.models
+import idp.sso.opening
 from idp.core.database import Change, Query, _postgres, _postgres_change
 from tests import services
 from tests.bench import seed
@@ -33,7 +34,7 @@ def _statements() -> dict[Query | Change, str]:
     modules = [importlib.import_module(name) for name in names]
     modules.sort(key=lambda module: not module.__name__.endswith((".models", ".statements")))
     found: dict[Query | Change, str] = {}
-    for module in (idp.sso.models, idp.agencies.models, *modules):
+    for module in (idp.sso.models, idp.sso.opening, idp.agencies.models, *modules):
         for name, value in vars(module).items():
             if isinstance(value, Query | Change):
                 found.setdefault(value, f"{module.__name__.removeprefix('idp.')}.{name}")

@@ -1,17 +1,17 @@
 """The units that are measured: what each asks, and what counts as a right answer."""
 
 import base64
-import html
 import itertools
 import json
-import re
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
 from tests.bench.fapi import FapiPortal, load_key
+from tests.bench.federated import Federated
 from tests.bench.load import Answer, Spent, Unit, Wrong, run
+from tests.bench.pages import csrf_of, path_of
 from tests.bench.seed import (
     FAPI_CLIENT,
     FAPI_OFFLINE_CLIENT,
@@ -26,7 +26,6 @@ from tests.bench.seed import (
 # RFC 7636, appendix B.
 _VERIFIER = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
 _CHALLENGE = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
-_CSRF = re.compile(rb'name="csrf"[^>]*value="([^"]*)"')
 _MINT_SECONDS = 15.0
 _TOKENS = 500
 
@@ -46,11 +45,13 @@ class Requests:
     refresh_tokens: deque[str] = field(default_factory=deque)
     fapi: FapiPortal = field(init=False)
     fapi_offline: FapiPortal = field(init=False)
+    federated: Federated = field(init=False)
     _turn: "itertools.count[int]" = field(default_factory=itertools.count)
 
     def __post_init__(self) -> None:
         self.fapi = self._fapi_portal(FAPI_CLIENT, SCOPE)
         self.fapi_offline = self._fapi_portal(FAPI_OFFLINE_CLIENT, OFFLINE_SCOPE)
+        self.federated = Federated(self)
 
     def _fapi_portal(self, client: str, scope: str) -> FapiPortal:
         return FapiPortal(
@@ -122,21 +123,30 @@ class Requests:
         if "sid=" not in answer.expect(303).cookies():
             raise Wrong("no session was opened")
 
+    def wrong_password(self, statuses: Counter[int]) -> Unit:
+        """Send a wrong password for a number that nobody has, from an address that sent none before."""
+        turn = next(self._turn)
+        path, cookie, csrf = self.forms[turn % len(self.forms)]
+        form = {"csrf": csrf, "number": f"979191{turn % 1_000_000:06d}", "password": f"wrong password {turn}"}
+        sender = f"X-Forwarded-For: 10.{turn >> 16 & 255}.{turn >> 8 & 255}.{turn & 255}\r\n"
+        answer = yield self._post(path, form, f"Cookie: {cookie}\r\n{sender}")
+        statuses[answer.status] += 1
+
     def signin(self) -> Unit:
         """Sign in from nothing: authorize, three pages, the post of number and password, the code."""
         opened = (yield self._authorize(client_id("ES256"), "")).expect(303)
         cookie = opened.cookies()
-        path = _path(opened)
+        path = path_of(opened)
         form = (yield self._get(f"{path}/login", f"Cookie: {cookie}\r\n")).expect(200)
-        answer = (yield self._send_password(f"{path}/login", cookie, _csrf(form))).expect(303)
+        answer = (yield self._send_password(f"{path}/login", cookie, csrf_of(form))).expect(303)
         cookie = f"{cookie}; {answer.cookies()}"
         self._code_of((yield self._get(path, f"Cookie: {cookie}\r\n")))
 
     def _open_form(self) -> Unit:
         opened = (yield self._authorize(client_id("ES256"), "")).expect(303)
-        path, cookie = f"{_path(opened)}/login", opened.cookies()
+        path, cookie = f"{path_of(opened)}/login", opened.cookies()
         form = (yield self._get(path, f"Cookie: {cookie}\r\n")).expect(200)
-        self.forms.append((path, cookie, _csrf(form)))
+        self.forms.append((path, cookie, csrf_of(form)))
 
     def open_grant(self) -> Unit:
         """Sign in with a live session and keep the refresh token."""
@@ -146,15 +156,17 @@ class Requests:
     # --- stock ---
 
     def stock(self, kind: str, amount: int) -> None:
-        """Have about `amount` codes ("ES256", "RS256", "FAPI" for their client), login pages ("forms") or refresh
-        tokens ready.
+        """Have about `amount` codes ("ES256", "RS256", "FAPI" for their client), login pages ("forms"), browsers at the
+        identity provider ("returns") or refresh tokens ready.
 
         Codes of an earlier unit are thrown away: they belong to another client, or are about to expire.
         """
-        for left in (self.codes, self.fapi.codes, self.forms, self.refresh_tokens, self.fapi_offline.refresh_tokens):
+        stocks = (self.codes, self.fapi.codes, self.forms, self.refresh_tokens, self.fapi_offline.refresh_tokens)
+        for left in (*stocks, self.federated.returns):
             left.clear()
         make: Callable[[], Unit] = {
             "forms": self._open_form,
+            "returns": self.federated.leave,
             "refresh": self.open_grant,
             "FAPI": self.fapi.code,
             "FAPI refresh": self.fapi_offline.login,
@@ -162,6 +174,10 @@ class Requests:
         run(make, port=self.port, connections=8, seconds=_MINT_SECONDS, most=amount)
 
     # --- requests ---
+
+    def next_number(self) -> str:
+        """Return the number of one citizen after the other."""
+        return self.site.people[next(self._turn) % len(self.site.people)][0]
 
     def _cookie(self) -> str:
         return self.site.cookies[next(self._turn) % len(self.site.cookies)]
@@ -237,20 +253,6 @@ class Requests:
             raise Wrong("claims are missing")
 
 
-def _path(opened: Answer) -> str:
-    path = urlsplit(opened.header("location")).path
-    if not path.startswith("/signin/"):
-        raise Wrong("no pages were opened")
-    return path
-
-
-def _csrf(form: Answer) -> str:
-    found = _CSRF.search(form.body)
-    if found is None:
-        raise Wrong("the page has no form")
-    return html.unescape(found[1].decode())
-
-
 @dataclass(frozen=True, slots=True)
 class Measured:
     """One row of the table: its name, how to make a unit, and what must be in stock before the clock starts."""
@@ -279,4 +281,6 @@ UNITS = (
     Measured("jwks", lambda r: r.jwks()),
     Measured("password", lambda r: r.password(), stock="forms"),
     Measured("sign-in", lambda r: r.signin()),
+    Measured("federated", lambda r: r.federated.login()),
+    Measured("return", lambda r: r.federated.come_back(), stock="returns"),
 )

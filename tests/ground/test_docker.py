@@ -133,18 +133,6 @@ def test_entry_reports_ill_health_when_nobody_listens(commands: Path) -> None:
     assert message == "lienket: no answer: Connection refused\n"
 
 
-def test_entry_keeps_house_again_and_again_until_told_to_stop(commands: Path, tmp_path: Path) -> None:
-    run = entry(commands, "jobs", LIENKET_JOBS_SECONDS="0.1")
-    deadline = time.monotonic() + 20
-    while not (tmp_path / "calls").exists() or len(calls(commands)) < 3:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    run.terminate()
-    run.communicate(timeout=10)
-    assert run.returncode == 0
-    assert set(calls(commands)) == {"housekeeping"}
-
-
 def test_entry_serves_the_provider_when_it_stands_on_an_empty_volume(commands: Path, tmp_path: Path) -> None:
     idp = commands / "idp"
     idp.write_text(f'#!/bin/sh\nPYTHONPATH={ROOT} exec python -m idp.cli "$@"\n')
@@ -195,7 +183,7 @@ def test_compose_names_only_settings_that_exist(file: Path) -> None:
 @pytest.mark.parametrize("file", COMPOSE, ids=lambda file: file.name)
 def test_compose_calls_only_commands_that_exist(file: Path) -> None:
     for service in ours(file).values():
-        if service["command"][0] not in ("serve", "migrate", "jobs"):
+        if service["command"][0] not in ("serve", "migrate"):
             command = [sys.executable, "-m", "idp.cli", *service["command"], "--help"]
             done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, env=dict(os.environ))
             assert done.returncode == 0, done.stderr

@@ -3,14 +3,31 @@
 import time
 from urllib.parse import urlencode
 
-from playwright.sync_api import Page
+from playwright.sync_api import Error, Page
 
 from idp.citizens.credentials import totp
 from idp.citizens.numbers import VN_PIN, scheme
 from idp.sandbox.persona import Persona
+from tests import canary
 from tests.journeys.stage import House
 
 CHALLENGE = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"  # RFC 7636, appendix B
+
+
+def back(page: Page) -> None:
+    """Press the browser's back button, as soon as the page's process is the one in the window.
+
+    Chromium may hand a page that has loaded to another process, and for a moment refuses to tell its history.
+    """
+    for attempt in range(20):
+        try:
+            page.go_back()
+        except Error as error:
+            if "Not attached to an active page" not in error.message or attempt == 19:
+                raise
+            page.wait_for_timeout(100)
+        else:
+            return
 
 
 def typed(person: Persona) -> str:
@@ -20,6 +37,7 @@ def typed(person: Persona) -> str:
 
 def fill_login(page: Page, person: Persona, *, number: str | None = None, password: str | None = None) -> None:
     """Type number and password without sending them."""
+    canary.plant(person.number, person.full_name, person.password, person.totp_secret, number, password)
     page.fill("#number", number or typed(person))
     page.fill("#password", password or person.password)
 

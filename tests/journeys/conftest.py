@@ -10,8 +10,10 @@ import redis
 from playwright.sync_api import Browser, BrowserContext, sync_playwright
 
 from tests.journeys import stage
+from tests.provider_fixtures import provider
 from tests.services import left_out
 
+__all__ = ["provider"]
 PHONE = {"width": 390, "height": 844}
 DESKTOP = {"width": 1280, "height": 900}
 
@@ -52,6 +54,15 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[stage.House]:
     """Yield a whole house on SQLite, as a small commune would run it."""
     directory = tmp_path_factory.mktemp("house")
     with stage.house(directory, database_url=f"sqlite:///{directory / 'lienket.sqlite3'}") as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def named_house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[stage.House]:
+    """Yield a house whose issuer has a name: an address without one has no passkeys."""
+    directory = tmp_path_factory.mktemp("named-house")
+    url = f"sqlite:///{directory / 'lienket.sqlite3'}"
+    with stage.house(directory, database_url=url, host="localhost") as opened:
         yield opened
 
 

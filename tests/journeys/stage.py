@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,33 +12,26 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from email import message_from_bytes
+from email.policy import default
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import psutil
 
+from idp.app import create_app
+from idp.citizens.registry import table
+from idp.core.database import db
+from idp.core.settings import load
 from idp.sandbox.persona import Persona, Standing
 from idp.sandbox.personas import demo_personas, personas
+from tests import canary
+from tests.commands import ROOT, operate
 from tests.services import free_port
 
-ROOT = Path(__file__).parents[2]
 REGISTRATIONS = ROOT / "clients" / "registrations"
 START_SECONDS = 40
-
-
-def operate(*arguments: str, settings: dict[str, str], cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
-    """Run `idp ARGUMENTS` as an operator would, and return what it printed and its status."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("IDP_")}
-    return subprocess.run(
-        [sys.executable, "-m", "idp.cli", *arguments],
-        cwd=cwd,
-        env=environment | {"PYTHONPATH": str(ROOT)} | settings,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
 
 
 def done(result: subprocess.CompletedProcess[str]) -> str:
@@ -86,6 +80,8 @@ class Running:
         try:
             return self.process.wait(30)
         finally:
+            if "serve" in self.process.args:
+                canary.heard("idp serve", self.log.read_text(errors="replace"))
             for pid in self.family():
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
@@ -131,7 +127,7 @@ class Doorstep:
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
 
     def close(self) -> None:
         """Stop listening."""
@@ -156,6 +152,40 @@ class House:
     def somebody(self) -> Persona:
         """Return a person with an authenticator app whom nobody else uses: no code spent, nothing agreed to."""
         return self.people.pop()
+
+    def message_to(self, address: str, *, seconds: float = 10) -> str:
+        """Return the newest mail or text message to an address, once there is one nobody has read yet."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            files = sorted((self.directory / "mail").glob("*.*"), key=lambda file: file.stat().st_mtime_ns)
+            for file in reversed([each for each in files if each.suffix in (".eml", ".txt")]):
+                text = file.read_text("utf-8")
+                if address in text.partition("\n\n")[0]:
+                    file.unlink()
+                    return text.partition("\n\n")[2]
+            time.sleep(0.05)
+        raise AssertionError(f"nothing arrived for {address}")
+
+    def register_knows(self, *people: table.Person) -> None:
+        """Let the embedded register know people, who need not have an account."""
+        app = create_app(load(self.settings))
+        with app.app_context():
+            table.write(people, keyring=app.extensions["lienket"].keyring)
+            db.engine.dispose()
+
+    def code_mailed(self) -> str:
+        """Return the code in the newest mail, as its reader would find it."""
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            mails = sorted((self.directory / "mail").glob("*.eml"), key=lambda file: file.stat().st_mtime)
+            for file in reversed(mails):
+                body = message_from_bytes(file.read_bytes(), policy=default).get_body(("plain",))
+                found = re.search(r"\b\d{6}\b", body.get_content()) if body else None
+                if found:
+                    file.unlink()
+                    return found[0]
+            time.sleep(0.05)
+        raise AssertionError("no code came")
 
     def client(self, client_id: str, **members: Any) -> dict[str, Any]:
         """Apply a client document for the doorstep, changed by `members`, and return it."""
@@ -190,6 +220,8 @@ def house(
         "IDP_DATABASE_URL": database_url,
         "IDP_SECRETS_DIR": str(directory / "secrets"),
         "IDP_LOG_LEVEL": "INFO",
+        "IDP_MAIL_FOLDER": str(directory / "mail"),
+        "IDP_MAIL_FROM": "LienKet <no-reply@lienket.example>",
     } | ({"IDP_VALKEY_URL": valkey_url} if valkey_url else {})
     done(operate("secrets", "init", settings=settings))
     done(operate("db", "upgrade", settings=settings))

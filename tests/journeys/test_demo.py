@@ -14,6 +14,7 @@ import pytest
 from playwright.sync_api import BrowserContext, Page
 
 from tests.journeys.stage import ROOT, Running, done, operate
+from tests.journeys.test_passkeys import Key
 from tests.services import free_port
 
 pytestmark = pytest.mark.browser
@@ -23,19 +24,19 @@ class Demo:
     """The demo in a directory of its own; started as often as a test likes."""
 
     def __init__(self, directory: Path) -> None:
-        self.ports = [free_port() for _ in range(3)]
+        self.ports = [free_port() for _ in range(4)]
         self.directory = directory
         self.running: Running | None = None
         self.text = ""
 
     @property
     def command(self) -> list[str]:
-        names = ("--port", "--etax-port", "--library-port")
+        names = ("--port", "--etax-port", "--library-port", "--upstream-port")
         options = [word for name, port in zip(names, self.ports, strict=True) for word in (name, str(port))]
         return [sys.executable, "-m", "idp.cli", "demo", *options, "--directory", str(self.directory / "var")]
 
-    def start(self) -> float:
-        """Start, wait until it has told everything, and return the seconds that took."""
+    def start(self) -> None:
+        """Start, and wait until it has told everything."""
         began = time.monotonic()
         self.running = Running(self.command, log=self.directory / "demo.log")
         while "Ctrl-C ends everything" not in self.text:
@@ -43,14 +44,20 @@ class Demo:
             assert self.running.process.poll() is None, self.text
             time.sleep(0.05)
             self.text = self.running.log.read_text("utf-8")
-        return time.monotonic() - began
+
+    def work(self) -> float:
+        """Return the seconds for which its processes have kept a core busy."""
+        assert self.running is not None
+        pids = [self.running.process.pid, *_descendants(self.running.process.pid)]
+        times = [psutil.Process(pid).cpu_times() for pid in pids]
+        return sum(each.user + each.system for each in times)
 
     def end(self, number: int = signal.SIGINT) -> int:
         """Press Ctrl-C; return the status. Every process must be gone, and every port free."""
         assert self.running is not None
         # The children live in sessions of their own, so the session of the demo would not show them.
         children = _descendants(self.running.process.pid)
-        assert len(children) >= 3
+        assert len(children) >= 4
         status = self.running.end(number)
         assert [pid for pid in children if Path(f"/proc/{pid}").exists()] == []
         for port in self.ports:
@@ -90,6 +97,34 @@ def sign_in(page: Page, demo: Demo, *, code: str) -> None:
     page.click("#totp-submit")
 
 
+def come_by_the_other_provider(page: Page, demo: Demo) -> None:
+    """Follow what the demo printed about Bưu điện ID, from e-tax, as somebody who has an account there alone."""
+    there = f"http://127.0.0.1:{demo.ports[3]}/"
+    assert there in demo.text
+    found = re.search(r"^ +([\d ]{15})  (\S.*?)  +\d{6}  has no account here", demo.text, re.MULTILINE)
+    assert found, demo.text
+    page.goto(demo.said("Personal e-tax"))
+    page.click("#signin")
+    page.click("#upstream-buu-dien")
+    assert page.url.startswith(there)
+    assert "Bưu điện ID" in page.inner_text("header")
+    page.fill("#number", found[1])
+    page.fill("#password", found[2])
+    page.click("#login-submit")
+    page.fill("#code", done(operate("demo", "--code", found[1], settings={})).strip())
+    page.click("#totp-submit")
+    page.click("#notice-continue")
+    # Back here; e-tax has a notice of its own.
+    assert page.url.startswith(f"http://localhost:{demo.ports[0]}/")
+    page.click("#notice-continue")
+    assert page.inner_text("#person-name") == "Vũ Thị Hạnh"
+    # The sign-in there serves the next portal here.
+    page.goto(demo.said("Digital library"))
+    page.click("#signin")
+    page.click("#consent-allow")
+    assert page.inner_text("#sub")
+
+
 def test_demo_works_as_it_says_ends_whole_and_remembers(demo: Demo, profile: Callable[..., BrowserContext]) -> None:
     demo.start()
     assert "▄" in demo.text
@@ -110,19 +145,37 @@ def test_demo_works_as_it_says_ends_whole_and_remembers(demo: Demo, profile: Cal
     assert page.inner_text("#sub") != sub
     page.goto(demo.said("The provider"))
     assert page.locator("h1").count() == 1
+    come_by_the_other_provider(profile(java_script_enabled=False).new_page(), demo)
     assert demo.end() == 0
 
-    # Under 2.5 on a machine that does nothing else.
-    assert demo.start() < 5
+    demo.start()
+    # Under 2.5 s on a machine that does nothing else. What the machine does beside, this run or another, is not ours.
+    assert demo.work() < 12
     assert "Enrolled" not in demo.text
     number = demo.said("number")
     while (code := done(operate("demo", "--code", number, settings={})).strip()) == used:
         time.sleep(1)  # Each code works once, and a new one comes every half minute.
-    page = profile(java_script_enabled=False).new_page()
+    page = profile().new_page()
+    key = Key(page)
+    key.rest()
     sign_in(page, demo, code=code)
     # The notice was read before the demo was started again.
     assert page.inner_text("#person-name") == name
     assert page.inner_text("#sub") == sub
+    key.rest(touched=True)
+    page.goto(demo.said("A passkey"))
+    page.click("#passkeys-add")
+    page.fill("#label", "Điện thoại")
+    page.click("#passkey-submit")
+    page.wait_for_selector("#passkeys-done")
+    key.rest()
+    page.context.clear_cookies()
+    page.goto(demo.said("Personal e-tax"))
+    page.click("#signin")
+    page.wait_for_selector("#passkey-submit", state="visible")
+    key.rest(touched=True)
+    page.click("#passkey-submit")
+    assert page.inner_text("#person-name") == name
     assert demo.end(signal.SIGTERM) == 0
 
 

@@ -13,7 +13,9 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
+import sqlalchemy as sa
 
+from idp.core.database import driver_url
 from idp.sandbox.demo_people import DEMO_PEOPLE
 from tests.journeys.citizen import CHALLENGE
 from tests.journeys.stage import REGISTRATIONS, Running, done, operate
@@ -72,6 +74,26 @@ def test_start_without_keyring_says_which_command_helps(production: dict[str, st
     refused = serve(production)
     assert refused.returncode == 2
     assert refused.stderr == f"idp serve: {production['IDP_SECRETS_DIR']} does not exist; `idp secrets init` makes it\n"
+
+
+def test_start_without_tables_says_which_command_helps(production: dict[str, str], migrated_database_url: str) -> None:
+    done(operate("secrets", "init", settings=production))
+    none = serve(production | {"IDP_DATABASE_URL": f"{production['IDP_DATABASE_URL']}.none"})
+    old = production | {"IDP_DATABASE_URL": migrated_database_url}
+    engine = sa.create_engine(driver_url(migrated_database_url))
+    with engine.begin() as connection:
+        connection.execute(sa.text("UPDATE alembic_version SET version_num = '0001'"))
+    older = serve(old)
+    with engine.begin() as connection:
+        connection.execute(sa.text("DROP TABLE alembic_version"))
+    engine.dispose()
+    empty = serve(old)
+    told = ("there is no database yet", "the database has schema 0001, this version needs", "has no tables yet")
+    for refused, words in zip((none, older, empty), told, strict=True):
+        assert (refused.returncode, refused.stdout) == (2, "")
+        assert words in refused.stderr
+        assert "`idp db upgrade`" in refused.stderr
+        assert len(refused.stderr.splitlines()) == 1
 
 
 def test_production_takes_no_invented_people_and_no_printed_secrets(production: dict[str, str], tmp_path: Path) -> None:

@@ -6,17 +6,27 @@ With LIENKET_SHOTS=DIRECTORY each page is also photographed, for the eyes of who
 import gzip
 import json
 import os
+import re
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
+import sqlalchemy as sa
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import BrowserContext, Page
 
+from idp.citizens.numbers import VN_PIN
+from idp.citizens.registry import table
+from idp.core import keyring
+from idp.core.database import driver_url
+from idp.notify import refusals
+from idp.notify.models import OwedNotice
 from idp.sandbox.demo_people import DEMO_PEOPLE
+from idp.sandbox.persona import Persona
 from tests.journeys import citizen
 from tests.journeys.conftest import DESKTOP, PHONE
 from tests.journeys.stage import REGISTRATIONS, House, Running, done, operate
@@ -286,6 +296,17 @@ def test_every_page_for_another_device_is_for_everyone(
     assert len(eyes.seen) + len(beside.seen) == 17
 
 
+def replaced(house: House, person: Persona) -> None:
+    """Let the register give somebody another number, and say so."""
+    new = f"{person.number[:6]}{999_999 - int(person.number[6:]):06d}"
+    known = (VN_PIN, person.full_name, person.birthdate, person.gender)
+    house.register_knows(
+        table.Person(known[0], person.number, *known[1:], table.Answer.REPLACED, new),
+        table.Person(known[0], new, *known[1:]),
+    )
+    assert done(operate("citizens", "recheck", settings=house.settings, typed=person.number)) == "replaced\n"
+
+
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_page_of_the_own_space_is_for_everyone(
     clinic: House, profile: Callable[..., BrowserContext], language: str
@@ -303,6 +324,7 @@ def test_every_page_of_the_own_space_is_for_everyone(
     other.click("#space-signin")
     citizen.log_in(other, person)
     other.wait_for_selector("#space-history")
+    replaced(house, person)
     for name, path in (
         ("space", "/account"),
         ("space-number", "/account/number"),
@@ -311,6 +333,7 @@ def test_every_page_of_the_own_space_is_for_everyone(
         ("space-agencies", "/account/agencies"),
         ("space-agency-consent", "/account/agencies/clinic"),
         ("space-language", "/account/language"),
+        ("space-providers", "/account/providers"),
         ("space-data", "/account/data"),
         ("space-everything", "/account/data/page"),
     ):
@@ -328,8 +351,292 @@ def test_every_page_of_the_own_space_is_for_everyone(
     page.goto(f"{house.issuer}/account/sessions")
     page.click("#sessions-end-others")
     eyes.look("space-sessions-ended")
+    _look_at_ways(eyes, house, person)
     assert eyes.faults == []
-    assert len(eyes.seen) == 13
+    assert len(eyes.seen) == 28
+
+
+def _look_at_ways(eyes: Eyes, house: House, person: Persona) -> None:
+    """The pages of apps and recovery codes, and those of somebody whose phone is not at hand."""
+    page = eyes.page
+    for name, path in (
+        ("space-ways", "/account/ways"),
+        ("space-apps", "/account/apps"),
+        ("space-app-add", "/account/apps/add"),
+        ("space-recovery", "/account/recovery"),
+        ("space-recovery-new", "/account/recovery/new"),
+    ):
+        page.goto(f"{house.issuer}{path}")
+        for details in page.locator("details").all():
+            details.click()
+        eyes.look(name)
+    code = page.locator("#codes li").first.inner_text()
+    page.emulate_media(media="print")
+    eyes.look("space-recovery-sheet")
+    assert not page.locator(".app-footer").is_visible()
+    page.emulate_media(media="screen")
+    page.click("#codes-saved")
+    eyes.look("space-recovery-made")
+    page.goto(f"{house.issuer}/account/apps")
+    page.click("#app-name-1")
+    eyes.look("space-app-name")
+    page.goto(f"{house.issuer}/account/apps")
+    page.click("#app-remove-1")
+    eyes.look("space-app-remove")
+    page.context.clear_cookies(name="sid")
+    page.goto(citizen.request(house, "clinic", acr_values="loa2"))
+    citizen.log_in(page, person)
+    page.click("#code-other")
+    eyes.look("code-other")
+    page.click("#other-recovery")
+    page.fill("#code", "123")
+    page.click("#recovery-submit")
+    eyes.look("recovery-wrong")
+    page.fill("#code", code.lower())
+    page.click("#recovery-submit")
+    page.wait_for_selector("#recovery-left")
+    eyes.look("recovery-used")
+    page.goto(f"{house.issuer}/account")
+    eyes.look("space-recovered")
+    page.goto(f"{house.issuer}/account/passkeys")
+    eyes.look("space-passkeys-app-first")
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_page_that_guards_an_account_is_for_everyone(
+    clinic: House, profile: Callable[..., BrowserContext], language: str
+) -> None:
+    house, person = clinic, clinic.somebody()
+    page = profile(bypass_csp=True, locale=LOCALES[language]).new_page()
+    other = profile(locale=LOCALES[language]).new_page()
+    other.goto(citizen.request(house, "clinic"))
+    citizen.log_in(other, person)
+    other.click("#consent-allow")
+    eyes = Eyes(page, language)
+    page.goto(f"{house.issuer}/not-me/nothing?lang={language}")
+    eyes.look("not-me-over")
+    page.goto(f"{house.issuer}/account/close")
+    page.click("#space-signin")
+    page.check("#shared")
+    eyes.look("login-shared")
+    citizen.log_in(page, person)
+    citizen.enter_code(page, person)
+    page.wait_for_selector("#close-submit")
+    eyes.look("close")
+    page.click("#close-submit")
+    page.wait_for_selector("#closing-keep")
+    eyes.look("closing")
+    page.goto(f"{house.issuer}/account")
+    eyes.look("space-shared-closing")
+    page.goto(f"{house.issuer}/account/rights")
+    eyes.look("rights")
+    page.click("#rights-correction")
+    eyes.look("rights-ask")
+    page.click("#rights-submit")
+    eyes.look("rights-ask-empty")
+    page.fill("#words", "Tên đệm ghi thiếu, đúng là Nguyễn Thị Hồng Hoà.")
+    page.click("#rights-submit")
+    page.wait_for_selector("#rights-asked")
+    eyes.look("rights-asked")
+    page.goto(f"{house.issuer}/account/history")
+    page.locator("[id^=history-not-me-]").first.click()
+    eyes.look("disown")
+    page.click("#disown-submit")
+    page.wait_for_selector("#disown-reference")
+    eyes.look("disowned")
+    page.goto(f"{house.issuer}/account/history")
+    eyes.look("history-reported")
+    page.goto(f"{house.issuer}/account/lock")
+    page.wait_for_selector("#lock-submit")
+    eyes.look("lock")
+    page.goto(_newest_link(house, "closing-asked"))
+    eyes.look("not-me")
+    page.click("#not-me-submit")
+    page.wait_for_selector("#not-me-lock")
+    eyes.look("not-me-done")
+    page.click("#not-me-lock")
+    page.wait_for_selector("#not-me-locked")
+    eyes.look("not-me-locked")
+    page.goto(f"{house.issuer}/account/lock/done")
+    eyes.look("locked")
+    page.goto(citizen.request(house, "clinic"))
+    citizen.log_in(page, person)
+    eyes.look("refusal-locked")
+    assert page.inner_text("#error-code") == "ID-021"
+    assert eyes.faults == []
+    assert len(eyes.seen) == 18
+
+
+def _newest_link(house: House, kind: str) -> str:
+    """Return the link that the latest mail of a kind holds."""
+    engine = sa.create_engine(driver_url(house.database))
+    with engine.connect() as connection:
+        newest = sa.select(OwedNotice.id).where(OwedNotice.kind == kind).order_by(OwedNotice.created_at.desc()).limit(1)
+        notice_id = connection.scalars(newest).one()
+    engine.dispose()
+    keys = keyring.load(Path(house.settings["IDP_SECRETS_DIR"]), is_production=False)
+    return refusals.link(notice_id, issuer=house.issuer, keyring=keys)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_page_of_contacts_and_passwords_is_for_everyone(
+    clinic: House, profile: Callable[..., BrowserContext], language: str
+) -> None:
+    house, person = clinic, clinic.somebody()
+    page = profile(bypass_csp=True, locale=LOCALES[language]).new_page()
+    eyes = Eyes(page, language)
+    page.goto(f"{house.issuer}/account/contacts?lang={language}")
+    page.click("#space-signin")
+    citizen.log_in(page, person)
+    citizen.enter_code(page, person)
+    signed_in = time.monotonic()
+    page.wait_for_selector("#contact-mail")
+    eyes.look("contacts")
+    page.goto(f"{house.issuer}/account/contacts/mail")
+    eyes.look("contact-mail")
+    page.click("#contact-submit")
+    eyes.look("contact-mail-empty")
+    address = f"lan-{language}@thu.example"
+    page.fill("#contact", address)
+    page.click("#contact-submit")
+    page.wait_for_selector("#code")
+    asked = time.monotonic()
+    code = re.search(r"\b\d{6}\b", house.message_to(address))
+    assert time.monotonic() - asked < 5
+    assert code is not None
+    page.click("#code-submit")
+    eyes.look("contact-code-empty")
+    page.fill("#code", code.group())
+    page.click("#code-submit")
+    page.wait_for_selector("#contacts-done")
+    page.goto(f"{house.issuer}/account/contacts/phone")
+    eyes.look("contact-phone")
+    page.fill("#contact", f"0912 00{LANGUAGES.index(language)} 321")
+    page.click("#contact-submit")
+    page.wait_for_selector("#code")
+    eyes.look("contact-code")
+    page.fill("#code", house.message_to(f"+8491200{LANGUAGES.index(language)}321")[:6])
+    page.click("#code-submit")
+    page.wait_for_selector("#contacts-done")
+    eyes.look("contacts-kept")
+    page.goto(f"{house.issuer}/account/contacts/phone/remove")
+    eyes.look("contact-remove")
+    page.goto(f"{house.issuer}/account/password")
+    eyes.look("password")
+    page.fill("#password", "matkhau123")
+    page.click("#password-submit")
+    eyes.look("password-weak")
+    other = profile(bypass_csp=True, locale=LOCALES[language]).new_page()
+    eyes.page = other
+    other.goto(f"{house.issuer}/?lang={language}")
+    other.goto(citizen.request(house, "clinic"))
+    other.click("#login-forgotten")
+    eyes.look("forgotten")
+    other.fill("#number", citizen.typed(person))
+    other.click("#forgotten-submit")
+    other.click("#code-submit")
+    for details in other.locator("details").all():
+        details.click()
+    eyes.look("forgotten-code")
+    sent = re.search(r"\b\d{6}\b", house.message_to(address))
+    assert sent is not None
+    other.fill("#code", sent.group())
+    other.click("#code-submit")
+    other.wait_for_url("**/factor")
+    eyes.look("forgotten-factor")
+    # The code of half a minute ago is spent.
+    time.sleep(max(0, signed_in + 31 - time.monotonic()))
+    other.fill("#code", citizen.code_of(person))
+    other.click("#code-submit")
+    other.wait_for_selector("#again")
+    eyes.look("forgotten-password")
+    for name in ("#password", "#again"):
+        other.fill(name, "mưa rào trên mái ngói cũ")
+    other.click("#password-submit")
+    other.wait_for_selector("#login-reset")
+    eyes.look("login-reset")
+    assert eyes.faults == []
+    assert len(eyes.seen) == 15
+
+
+@pytest.fixture(scope="module")
+def federation(house: House) -> House:
+    """Register identity providers: one that can be gone to, one with a notice, one that does not answer, one closed."""
+    home = house.doorstep.url
+    endpoints = {
+        "authorization_endpoint": f"{home}/callback",
+        "token_endpoint": f"{home}/token",
+        "jwks_uri": f"{home}/jwks",
+    }
+    words = {
+        "vi": "Dành cho người có hộp thư tại bưu điện.",
+        "en": "For holders of a post box.",
+        "fr": "Boîte postale.",
+    }
+    documents: dict[str, dict[str, Any]] = {
+        "post": {"name": {"vi": "Bưu điện ID", "en": "Post ID", "fr": "ID Poste"}, "description": words, **endpoints},
+        "notice": {
+            "name": {"vi": "Ngân hàng ID", "en": "Bank ID", "fr": "ID Banque"},
+            "beta": True,
+            "notice": words,
+            "banners": [{"from": "2020-01-01", "until": "2199-01-01", "text": words}],
+            **endpoints,
+        },
+        "silent": {"name": {"vi": "Tỉnh ID", "en": "Province ID", "fr": "ID Province"}, "issuer": "http://127.0.0.1:9"},
+        "closed": {"name": {"vi": "Trường học ID", "en": "School ID", "fr": "ID École"}, "active": False, **endpoints},
+    }
+    for slug, members in documents.items():
+        whole = {
+            "slug": slug,
+            "issuer": home,
+            "client_id": "lienket",
+            "levels": {"LoA2": "loa2"},
+            "ceiling": "loa2",
+            **members,
+        }
+        file = house.directory / f"provider-{slug}.json"
+        file.write_text(json.dumps(whole), "utf-8")
+        done(operate("upstream", "add", str(file), settings=house.settings))
+    return house
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_pages_of_identity_providers_are_for_everyone(
+    federation: House, profile: Callable[..., BrowserContext], language: str
+) -> None:
+    house = federation
+    page = profile(bypass_csp=True, locale=LOCALES[language]).new_page()
+    eyes = Eyes(page, language)
+    page.goto(f"{house.issuer}/?lang={language}")
+    # What was added is seen within five seconds.
+    for _ in range(30):
+        page.goto(house.etax)
+        page.click("#signin")
+        if page.locator("#upstream-closed").count():
+            break
+        page.wait_for_timeout(300)
+    eyes.look("login-providers")
+    page.click("#upstream-silent")
+    eyes.look("login-provider-refused")
+    page.click("#upstream-notice")
+    eyes.look("leaving")
+    page.goto(f"{house.issuer}/upstream/post/callback?state=unknown&code=x")
+    eyes.look("return-unknown")
+    page.goto(f"{house.issuer}/status")
+    eyes.look("status")
+    assert eyes.faults == []
+
+
+def test_button_of_a_provider_leads_there_under_the_policy_of_the_page(
+    federation: House, profile: Callable[..., BrowserContext]
+) -> None:
+    house, page = federation, profile().new_page()
+    page.goto(house.etax)
+    page.click("#signin")
+    page.wait_for_selector("#upstream-post")
+    page.click("#upstream-post")
+    page.wait_for_selector("#arrived")
+    assert "code_challenge_method=S256" in house.doorstep.arrivals[-1]
 
 
 def test_sign_in_page_weighs_at_most_30_kilobytes(house: House, profile: Callable[..., BrowserContext]) -> None:

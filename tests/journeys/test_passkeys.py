@@ -5,27 +5,18 @@ for a phone or a security key, and for the finger on it.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from playwright.sync_api import BrowserContext, CDPSession, Page
 
 from idp.sandbox.persona import Persona
-from tests.journeys import citizen, stage
+from tests.journeys import citizen, newcomer
 from tests.journeys.stage import House
 from tests.journeys.test_pages import LANGUAGES, LOCALES, Eyes
 
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture(scope="module")
-def named_house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    """Yield a house whose issuer has a name."""
-    directory = tmp_path_factory.mktemp("named-house")
-    url = f"sqlite:///{directory / 'lienket.sqlite3'}"
-    with stage.house(directory, database_url=url, host="localhost") as opened:
-        yield opened
 
 
 class Key:
@@ -67,7 +58,7 @@ def make_passkey(page: Page, house: House, person: Persona, *, label: str = "Đi
     citizen.log_in(page, person)
     citizen.enter_code(page, person)
     page.click("#passkeys-add")
-    assert page.is_visible("#passkey-form")
+    page.wait_for_selector("#passkey-form", state="visible")
     assert not page.is_visible("#passkey-instead")
     assert not page.locator("[data-note]:visible").count()
     page.fill("#label", label)
@@ -107,11 +98,15 @@ def test_student_makes_a_passkey_and_signs_in_without_a_password(named_house: Ho
     page.goto(house.etax)
     page.click("#signin")
     page.wait_for_selector("#passkey-submit", state="visible")
+    page.check("#shared")
     key.rest(touched=True)
     page.click("#passkey-submit")
     page.click("#notice-continue")
     page.wait_for_selector("#person-name")
     assert page.inner_text("#person-name") == person.full_name
+    # The one box of the page counted, although it stands in the form of the password.
+    page.goto(f"{house.issuer}/account")
+    page.wait_for_selector("#space-shared")
     assert [each for each in complaints if "favicon" not in each] == []
 
 
@@ -265,3 +260,33 @@ def test_every_page_with_passkeys_is_for_everyone(
     eyes.look("code-passkey")
     assert eyes.faults == []
     assert len(eyes.seen) == 9
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_newcomer_makes_a_passkey_on_the_way_and_comes_back_to_the_portal(
+    named_house: House, profile: Callable[..., BrowserContext], language: str
+) -> None:
+    house, person = named_house, newcomer.somebody()
+    house.register_knows(person)
+    page = profile(bypass_csp=True, locale=LOCALES[language]).new_page()
+    eyes = Eyes(page, language)
+    Key(page)
+    page.goto(f"{house.issuer}/?lang={language}")
+    page.goto(house.library)
+    page.click("#signin")
+    # From here on: the portal has no icon, and the browser says so.
+    complaints = complaints_of(page)
+    page.click("#login-enrol")
+    newcomer.prove(page, house, person)
+    newcomer.choose_password(page, newcomer.SHORT_PASSWORD)
+    assert page.locator("#factor-later").count() == 0
+    eyes.look("enrol-second-factor-needed")
+    page.click("#factor-passkey")
+    eyes.look("enrol-passkey")
+    page.click("#passkey-submit")
+    page.click("#codes-submit")
+    page.wait_for_selector("#consent-allow")
+    assert complaints == []
+    page.click("#consent-allow")
+    page.wait_for_selector("#sub")
+    assert eyes.faults == []

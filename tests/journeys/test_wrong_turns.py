@@ -42,15 +42,15 @@ def test_back_button_leads_forward_again_at_every_step(house: House, profile: Pr
     start(page, house.etax)
     citizen.log_in(page, person)
     assert step(page) == "code"
-    page.go_back()
+    citizen.back(page)
     assert step(page) == "code"
     citizen.enter_code(page, person)
     assert step(page) == "notice"
-    page.go_back()
+    citizen.back(page)
     assert step(page) == "notice"
     page.click("#notice-continue")
     assert page.inner_text("#person-name") == person.full_name
-    page.go_back()
+    citizen.back(page)
     # The code is spent: the page says that all is done, and where to go on.
     assert_is_error(page, "ID-007")
     page.click("#error-back")

@@ -43,6 +43,9 @@ def test_any_mix_of_values_succeeds_and_the_answer_is_true(
 ) -> None:
     claims = portal.sign_in(browser, person, acr_values=acr_values)
     assert (claims["acr"], claims["amr"]) == (acr, amr)
+    # The same in the terms of Decree 69/2024; the level of the account only where this sign-in proves it.
+    national = (2, 2) if len(amr) > 1 else (None, 1)
+    assert (claims.get("vn_account_level"), claims["vn_auth_level"]) == national
 
 
 @pytest.mark.holds("B12", "OIDCC-2-6")

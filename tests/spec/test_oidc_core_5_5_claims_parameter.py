@@ -9,7 +9,7 @@ from idp.core.scopes import PERSON_CLAIMS
 from tests.browser import Browser
 from tests.provider import Answer, Person, Portal, Provider, json_of
 
-SIGN_IN = {"iss", "sub", "aud", "iat", "exp", "auth_time", "acr", "amr", "at_hash", "nonce"}
+SIGN_IN = {"iss", "sub", "aud", "iat", "exp", "auth_time", "acr", "amr", "at_hash", "nonce", "vn_auth_level"}
 
 
 @pytest.fixture(scope="module")

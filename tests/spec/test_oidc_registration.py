@@ -4,7 +4,7 @@ import struct
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from secrets import token_urlsafe
+from secrets import token_hex
 from typing import Any
 
 import pytest
@@ -100,6 +100,49 @@ def test_a_sector_is_refused_when_its_address_does_not_list_them(
     response = post(provider, plain(redirect_uris=HOSTS, sector_identifier_uri=uri))
     assert (response.status_code, response.get_json()["error"]) == (400, "invalid_client_metadata")
     assert ": sector_identifier_uri: " in response.get_json()["error_description"]
+
+
+DEVICE = ["urn:ietf:params:oauth:grant-type:device_code"]
+
+
+@pytest.mark.parametrize("lists_keys", [True, False])
+@pytest.mark.holds("OIDCR-5-1")
+def test_a_sector_lists_the_keys_of_a_client_without_redirect_uris(
+    provider: Provider, publisher: Publisher, lists_keys: bool
+) -> None:
+    keys = f"https://khoa-{token_hex(6)}.example/jwks"
+    uri = publisher.serve("/sector.json", [keys] if lists_keys else [])
+    members = plain(
+        redirect_uris=None,
+        grant_types=DEVICE,
+        sector_identifier_uri=uri,
+        jwks_uri=keys,
+        token_endpoint_auth_method="private_key_jwt",
+    )
+    response = post(provider, members)
+    assert response.status_code == (201 if lists_keys else 400), response.text
+
+
+def test_a_client_without_addresses_shares_its_sector_with_nobody(provider: Provider) -> None:
+    first, second = (
+        register(provider, redirect_uris=None, grant_types=DEVICE, sector_identifier="thue.example") for _ in range(2)
+    )
+    sectors = {each.record["sector_identifier"] for each in (first, second)}
+    assert len(sectors) == 2
+    assert all(sector.endswith(".invalid") for sector in sectors)
+    # Written out as GET gives it, it stays; another cannot be named.
+    assert first.put(client_name="Kiosk").status_code == 200
+    assert first.put(sector_identifier="thue.example").status_code == 400
+
+
+def test_the_host_of_its_keys_is_the_sector_of_a_client_that_proves_itself_with_them(provider: Provider) -> None:
+    host = f"khoa-{token_hex(6)}.example"
+    by_key = {"token_endpoint_auth_method": "private_key_jwt", "jwks_uri": f"https://{host}/jwks"}
+    record = register(provider, redirect_uris=None, grant_types=DEVICE, **by_key).record
+    assert record["sector_identifier"] == host
+    # With a secret the address proves nothing: whose keys are there does not matter.
+    record = register(provider, redirect_uris=None, grant_types=DEVICE, jwks_uri=f"https://{host}/jwks").record
+    assert record["sector_identifier"].endswith(".invalid")
 
 
 # --- logos, policy and terms ------------------------------------------------------------------------------------
@@ -224,7 +267,7 @@ def test_a_client_changes_its_keys_without_asking_us(
 
     def status(by: KeyedPortal) -> int:
         now = int(time.time())
-        claims = {"iss": by.client_id, "sub": by.client_id, "aud": by.issuer, "jti": token_urlsafe(), "exp": now + 60}
+        claims = {"iss": by.client_id, "sub": by.client_id, "aud": by.issuer, "jti": token_hex(), "exp": now + 60}
         header = {"alg": "ES256", **({"kid": by.key.kid} if names[0] else {})}
         form = {"client_assertion_type": ASSERTION_TYPE, "client_assertion": jwt.encode(header, claims, by.key)}
         return by.redeem("made-up", authorization=None, **form).status_code

@@ -7,10 +7,11 @@ from urllib.parse import urlencode
 import pytest
 import sqlalchemy as sa
 
-from idp.citizens.models import PairwiseSubject
+from idp.citizens.models import CitizenNumber, PairwiseSubject
 from idp.core.ids import digest
 from idp.oidc.models import AccessToken, AuthorizationCode
 from idp.sso.models import Consent, Interaction, LogoutDelivery, SsoSession
+from tests.applicant import Applicant
 from tests.browser import Browser
 from tests.listener import listening, register
 from tests.provider import Answer, Person, Portal, Provider, walk
@@ -214,3 +215,36 @@ def test_one_sign_out_tells_each_client_once(
         assert [(row.state, row.attempts) for row in rows] == [("confirmed", 1)]
         assert len(listener.received) == 1
         assert all("signed-out" in browser.get(hit.location or "").ids for hit in hits)
+
+
+def test_many_enrolments_of_one_person_make_one_account(provider: Provider, racers: Racers, portal: Portal) -> None:
+    first = Applicant(provider).known()
+    everyone = [first, *(Applicant(provider, first.number) for _ in range(PROCESSES - 1))]
+    shots = []
+    for applicant in everyone:
+        applicant.until_codes(portal)
+        shots.append(post(applicant.browser, *applicant.browser.form("codes-form")))
+    hits = racers.race(*shots)
+    assert {hit.status for hit in hits} == {303}
+    citizen = first.account()
+    assert citizen is not None
+    winners = [hit for hit in hits if "__Host-sid" in hit.cookies]
+    assert len(winners) == 1
+    numbers = sa.select(CitizenNumber.id).where(CitizenNumber.citizen_id == citizen.id)
+    assert len(provider.scalars(numbers)) == 1
+    for applicant, hit in zip(everyone, hits, strict=True):
+        applicant.browser.put(hit.cookies)
+        assert applicant.browser.get(str(hit.location)).step == ("consent" if hit in winners else "known")
+
+
+def test_many_clicks_on_the_last_page_make_one_account_and_one_session(
+    provider: Provider, racers: Racers, portal: Portal
+) -> None:
+    applicant = Applicant(provider).known()
+    applicant.until_codes(portal)
+    hits = racers.race(post(applicant.browser, *applicant.browser.form("codes-form")))
+    assert {hit.status for hit in hits} == {303}
+    citizen = applicant.account()
+    assert citizen is not None
+    [session] = provider.scalars(sa.select(SsoSession).where(SsoSession.citizen_id == citizen.id))
+    assert {digest(hit.cookies["__Host-sid"]) for hit in hits} == {session.digest}

@@ -432,7 +432,7 @@ def terminated(tls: Provider, directory: Path) -> Iterator[tuple[int, Path]]:
     context.verify_mode = ssl.CERT_OPTIONAL
     outer.socket = context.wrap_socket(outer.socket, server_side=True)
     servers = (inner, outer)
-    threads = [threading.Thread(target=server.serve_forever, daemon=True) for server in servers]
+    threads = [threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True) for server in servers]
     for thread in threads:
         thread.start()
     try:

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from jose import jwt
 from joserfc.jwk import ECKey
 
+from idp.agencies import apply
 from idp.citizens.models import PairwiseSubject
 from tests.browser import Browser
 from tests.keyed import KeyedPortal, keyed, rsa_key
@@ -270,6 +271,39 @@ def test_a_bound_token_says_to_which_key(provider: Provider, server: Portal, bro
     assert claims["cnf"] == {"jkt": portal.proof_key.thumbprint}
     seen = server.post("/introspect", token=tokens["access_token"]).get_json()
     assert (seen["cnf"], seen["token_type"]) == ({"jkt": portal.proof_key.thumbprint}, "DPoP")
+
+
+# --- resource servers that were suspended -------------------------------------------------------------------------
+
+
+def suspend(provider: Provider, server: Portal, *, is_back: bool = False) -> None:
+    with provider.app.app_context():
+        (apply.resume if is_back else apply.suspend)(server.client_id)
+    provider.forget_caches()
+
+
+def test_nothing_is_spent_while_the_resource_server_is_suspended(
+    provider: Provider, browser: Browser, person: Person
+) -> None:
+    server = provider.portal(scope="openid", resource_identifiers=["https://api.nghi.example/"])
+    portal = provider.portal(
+        scope="openid offline_access",
+        grant_types=["authorization_code", "refresh_token"],
+        resources=[resource_of(server)],
+    )
+    answer = portal.arrive(browser, person, scope="openid offline_access", resource=resource_of(server))
+    suspend(provider, server)
+    refused = portal.redeem(answer["code"])
+    assert (refused.status_code, refused.get_json()["error"]) == (400, "invalid_target")
+    suspend(provider, server, is_back=True)
+    tokens = portal.tokens(answer)
+    suspend(provider, server)
+    refused = portal.refresh(tokens["refresh_token"])
+    assert (refused.status_code, refused.get_json()["error"]) == (400, "invalid_target")
+    # For UserInfo it is as good as ever; the token of the refusal was not replayed by it.
+    mine = portal.refresh(tokens["refresh_token"], resource=provider.settings.issuer).get_json()
+    suspend(provider, server, is_back=True)
+    assert portal.refresh(mine["refresh_token"]).status_code == 200
 
 
 # --- answers that only their reader can read ----------------------------------------------------------------------

@@ -13,8 +13,13 @@ from typing import Any
 import pytest
 from jinja2 import ChoiceLoader, Environment, FileSystemLoader, PackageLoader, PrefixLoader, StrictUndefined
 
+from idp.citizens.assurance import Proofing
+from idp.citizens.counter_acts import Act
 from idp.core import i18n
 from idp.core.levels import Level
+from idp.counter.forms import DOCUMENTS, CardForm
+from idp.sso.federation.choices import Choice
+from idp.sso.federation.logout import FarewellForm
 from idp.sso.steps.second_factor import Ways
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -22,6 +27,7 @@ TEMPLATES = ROOT / "templates"
 STATIC = ROOT / "idp" / "static"
 MANIFEST = json.loads((STATIC / "manifest.json").read_text(encoding="utf-8"))
 HOSTILE = """<script>alert(1)</script>" onfocus="alert(2)" x='"""
+CLOSED = ("upstream.closed.unavailable", "upstream.closed.agency", "upstream.closed.level")
 VOID = {"meta", "link", "input", "rect", "br", "hr", "img", "path"}
 
 
@@ -108,6 +114,8 @@ def contexts(name: str) -> dict[str, dict[str, Any]]:
     form = {"agency": name, "action": "/signin/h/step", "cancel_action": "/signin/h/cancel", "csrf": "c" * 43}
     form |= {"shown_to": "p" * 43, "elsewhere": True, "logo_url": name}
     field = {**form, "errors": []}
+    ways = {**field, "back": "/signin/h/login", "first": "/signin/h/forgotten"}
+    desk = {"action": "/counter/step", "csrf": "c" * 43, "errors": [], "counter": name, "documents": DOCUMENTS}
     disclosure = {
         **form,
         "full_name": name,
@@ -119,8 +127,11 @@ def contexts(name: str) -> dict[str, dict[str, Any]]:
         "legal_basis": name,
     }
     person = SimpleNamespace(
-        full_name=name, number="979191000001", number_end="001", account_level=Level.LOA2, level=Level.LOA1
-    )
+        full_name=name, number="979191000001", number_end="001", account_level=Level.LOA2, level=Level.LOA1,
+        proofing=Proofing.MATCHED,
+    )  # fmt: skip
+    enrolment = {**field, "back_url": "/signin/h/enrol/person", "login_url": "/signin/h/login"}
+    born = SimpleNamespace(number=name, full_name=name, day="1", month="2", year="1942")
     back = SimpleNamespace(kind="form", url="/signin/h/cancel", csrf="c" * 43, agency=name)
     return {
         "home.html": {},
@@ -128,14 +139,69 @@ def contexts(name: str) -> dict[str, dict[str, Any]]:
             **field,
             "form": SimpleNamespace(number=name),
             "reauthentication": True,
+            "enrolment_url": "/signin/h/enrol",
+            "is_shared": True,
+            "is_reset": True,
+            "forgotten": "/signin/h/forgotten",
             "passkey_options": name,
+            "choices": [
+                Choice("bd", name, name, "data:image/png;base64,AAAA", is_beta=True, banner=name, closed=None,
+                       closed_text=None),
+                *(
+                    Choice(f"c{number}", name, name, None, is_beta=False, banner=None, closed=closed, closed_text=None)
+                    for number, closed in enumerate(CLOSED)
+                ),
+                *(
+                    Choice(reason, name, name, None, is_beta=False, banner=None, closed=f"upstream.closed.{reason}",
+                           closed_text=text, since="22/11/2026 16:20", until="23/11/2026 16:20")
+                    for reason, text in (("down", None), ("cut", name), ("cut-until", name))
+                ),
+                Choice("own", name, None, None, is_beta=False, banner=None, closed=CLOSED[0], closed_text=name),
+            ],
+            "upstream_action": "/signin/h/upstream/",
+            "counter_path": "/signin/h/counter",
+            "assist_path": "/signin/h/assist",
         },
+        "sso/leaving.html": {**form, "provider": name, "notice": name, "back_url": "/signin/h/login?choose=1"},
+        "enrolment/person.html": {**enrolment, "form": born, "look_again": True, "is_refused": False},
+        "enrolment/contact.html": {
+            **enrolment, "contact": name, "can_text": True, "is_silent": False, "full_name": name, "birth": "1942",
+            "is_respelled": True, "is_renumbered": True,
+        },
+        "enrolment/contact_code.html": {**enrolment, "channel": "mail", "contact": name},
+        "enrolment/known.html": enrolment,
+        "enrolment/waiting.html": {
+            **enrolment, "reference": name, "until": "22/11/2026 16:20", "proofing": "consistent", "contact": name,
+        },
+        "enrolment/password.html": {**enrolment, "has_password": True},
+        "enrolment/second_factor.html": {**enrolment, "offered": ["app", "passkey", "later"]},
+        "enrolment/app.html": {
+            **enrolment, "qr_side": 57, "qr_path": "M4 4h7v1h-7z", "uri": "otpauth://totp/x?secret=A", "secret": name,
+        },
+        "enrolment/passkey.html": {**enrolment, "passkey_options": name},
+        "enrolment/codes.html": {**enrolment, "codes": [name]},
         "sso/totp.html": {
             **field,
             "step_up": True,
             "ways": Ways(by_code=True, by_key=True, needs_bound_key=True, code_settles=True, by_settling=True),
             "passkey_options": name,
+            "other_url": "/signin/h/code/other",
         },
+        "sso/other.html": {
+            **form, "ways": Ways(by_code=True, by_key=True, by_recovery=True), "has_key": True, "is_own": False,
+            "phone_end": "67", "sms_url": "/signin/h/code/sms",
+            "code_url": "/signin/h/code", "recovery_url": "/signin/h/code/recovery",
+        },
+        "sso/recovery.html": {**field, "other_url": "/signin/h/code/other"},
+        "sso/sms.html": {**field, "phone_end": "67", "other_url": "/signin/h/code/other"},
+        "sso/recovery_used.html": {**form, "left": 3, "next_url": "/signin/h"},
+        "sso/forgotten.html": {**ways, "number": name},
+        "sso/forgotten_code.html": {**ways, "may_choose_sms": True},
+        "sso/forgotten_factor.html": {
+            **ways, "ways": SimpleNamespace(by_code=True, by_recovery=True, by_passkey=True),
+        },
+        "sso/forgotten_end.html": {**ways, "has_passkey": True},
+        "sso/forgotten_password.html": {**ways, "least": 15},
         "sso/consent.html": disclosure,
         "sso/notice.html": disclosure,
         "sso/select_account.html": {**form, "full_name": name},
@@ -146,6 +212,7 @@ def contexts(name: str) -> dict[str, dict[str, Any]]:
             "services": [(name, name, told) for told in ("confirmed", "waiting", "unconfirmed", "browser", "untold")],
             "confirmed": 1, "is_asked": True, "is_waiting": True, "is_left_open": True, "again_url": "/logout/done",
             "back_url": name, "home_url": name, "agency": name, "moves_on": True, "frames": [(name, name)],
+            "farewell": FarewellForm(name, "https://provider.example/logout", {"state": name, "csrf": "c" * 43}),
         },
         "oidc/form_post.html": {"agency": name, "action": "https://portal.example/cb", "fields": {"state": name}},
         "decoupled/device.html": {"user_code": name, "errors": [], "action": "/device"},
@@ -158,13 +225,74 @@ def contexts(name: str) -> dict[str, dict[str, Any]]:
             "rows": [SimpleNamespace(agency=name, agency_name=name, shown=name, minutes=2, token="t" * 43)],
             "action": "/approvals",
         },
-        "account/sign_in.html": {"action": "/account/signin", "wanted": name, "is_again": True},
+        "account/sign_in.html": {"action": "/account/signin", "wanted": name, "is_again": True, "is_blocked": True},
         "account/home.html": {
-            "person": person, "signed_in_at": "22/11/2026 16:20", "links": [("approvals", "/approvals", 2)],
-            "action": "/account", "csrf": "c" * 43,
+            "person": person, "signed_in_at": "22/11/2026 16:20", "groups": [("use", [("approvals", "/approvals", 2)])],
+            "is_shared": True, "closes_on": "07/12/2026", "keep_csrf": "c" * 43, "action": "/account",
+            "csrf": "c" * 43, "codes_left": 3,
+        },
+        "account/disown.html": {
+            "at": "22/11/2026 16:20", "device": name, "network": name, "reference": "",
+            "reported_at": "", "action": "/account/history/1", "csrf": "c" * 43,
+        },
+        "account/not_me.html": {
+            "at": "22/11/2026 16:20", "what": name, "is_sign_in": True, "action": "/not-me/t", "csrf": "c" * 43,
+        },
+        "account/not_me_done.html": {
+            "at": "22/11/2026 16:20", "what": name, "reference": "7H2K", "is_locked": False, "may_lock": True,
+            "action": "/not-me/t/lock", "csrf": "c" * 43,
+        },
+        "account/lock.html": {"action": "/account/lock", "csrf": "c" * 43},
+        "account/locked.html": {},
+        "account/close.html": {
+            "days": 15, "closes_on": "07/12/2026", "history_years": "5", "action": "/account/close", "csrf": "c" * 43,
+        },
+        "account/closing.html": {
+            "days": 15, "closes_on": "07/12/2026", "keep_csrf": "c" * 43, "action": "/account/close", "csrf": "c" * 43,
+        },
+        "account/rights.html": {
+            "answer_days": 2, "rows": [("correction", "/account/rights/correction", 20)],
+            "asked": [
+                {"right": "objection", "state": state, "reference": "7H2K", "asked_on": "22/11/2026",
+                 "answer_due_on": "24/11/2026", "done_due_on": "07/12/2026", "answered_on": "23/11/2026",
+                 "words": name, "answer": name}
+                for state in ("open", "granted", "refused")
+            ],
+            "action": "/account/rights", "csrf": "c" * 43,
+        },
+        "account/rights_ask.html": {
+            "right": "restriction", "words": name, "errors": [], "answer_days": 2, "days": 15,
+            "action": "/account/rights/restriction", "csrf": "c" * 43,
+        },
+        "account/ways.html": {
+            "ways": [(way, f"/account/{way}", name) for way in ("password", "apps", "passkeys", "recovery")],
+            "action": "/account/ways", "csrf": "c" * 43,
+        },
+        "account/apps.html": {
+            "rows": [
+                {"name": name, "is_disabled": is_disabled, "added": "22/11/2026", "last_used": None,
+                 "path": "/account/apps/1"}
+                for is_disabled in (True, False)
+            ],
+            "done": "added", "may_add": True, "is_full": False, "action": "/account/apps", "csrf": "c" * 43,
+        },
+        "account/app_add.html": {
+            "errors": [], "label": name, "qr_side": 57, "qr_path": "M4 4h7v1h-7z", "uri": "otpauth://totp/x?secret=A",
+            "secret": "ABCD EFGH", "action": "/account/apps/add", "csrf": "c" * 43,
+        },
+        "account/app_name.html": {"name": name, "errors": [], "action": "/account/apps/1/name", "csrf": "c" * 43},
+        "account/app_remove.html": {
+            "name": name, "errors": [], "lowers": True, "action": "/account/apps/1/remove", "csrf": "c" * 43,
+        },
+        "account/recovery.html": {
+            "left": 3, "is_done": True, "may_make": True, "action": "/account/recovery", "csrf": "c" * 43,
+        },
+        "account/recovery_new.html": {
+            "codes": ["4FX-20K-CHJ-NPR-TVX-987"] * 10, "made_on": "22/11/2026", "had": 3,
+            "action": "/account/recovery/new", "csrf": "c" * 43,
         },
         "account/passkeys.html": {
-            "may_add": True,
+            "may_add": True, "needs_app": False,
             "rows": [
                 {"name": name, "kind": kind, "created": "22/11/2026", "last_used": None, "path": "/account/passkeys/1"}
                 for kind in ("bound", "synced", "copied")
@@ -180,15 +308,40 @@ def contexts(name: str) -> dict[str, dict[str, Any]]:
         "account/passkey_remove.html": {
             "name": name, "errors": [], "action": "/account/passkeys/1/remove", "csrf": "c" * 43,
         },
+        "account/contacts.html": {
+            "rows": [
+                {"kind": kind, "address": address, "is_proven": is_proven, "path": f"/account/contacts/{kind}",
+                 "is_offered": True}
+                for kind, address, is_proven in (("mail", name, True), ("phone", name, False))
+            ],
+            "by_sms": True, "may_choose": True, "done": "late", "action": "/account/contacts", "csrf": "c" * 43,
+        },
+        "account/contact.html": {
+            "kind": "phone", "typed": name, "errors": [], "action": "/account/contacts/phone", "csrf": "c" * 43,
+        },
+        "account/contact_code.html": {
+            "kind": "phone", "address": name, "errors": [], "action": "/account/contacts/phone/code", "csrf": "c" * 43,
+            "back": "/account/contacts/phone",
+        },
+        "account/contact_remove.html": {
+            "kind": "phone", "address": name, "is_last": True, "action": "/account/contacts/phone/remove",
+            "csrf": "c" * 43,
+        },
+        "account/password.html": {
+            "least": 15, "is_done": True, "has_password": True, "errors": [], "action": "/account/password",
+            "csrf": "c" * 43,
+        },
         "account/history.html": {
             "lines": [
                 {
                     "at": "22/11/2026 16:20", "client": name, "agency": name, "device": name, "network": name,
-                    "level": "loa2", "is_consent": False, "legal_basis": name,
-                    "items": [(name, name, True), (name, "", False)],
+                    "level": "loa2", "is_consent": False, "legal_basis": name, "counter": name, "reported": "7H2K",
+                    "not_me_url": "",
+                    "items": [(name, name, True, "register"), (name, "", False, "record"), (name, "", True, "citizen")],
                 },
                 {"at": "22/11/2026 16:20", "client": "", "agency": "", "device": "", "network": "", "level": "",
-                 "is_consent": False, "legal_basis": "", "items": []},
+                 "is_consent": False, "legal_basis": "", "items": [], "counter": "", "reported": "",
+                 "not_me_url": "/account/history/1"},
             ],
             "is_all": False, "is_first": False, "agency": name, "agencies": [(name, "/account/history?agency=a")],
             "newest_url": "/account/history", "older_url": "/account/history?before=1", "range_url": "?all=1",
@@ -197,7 +350,7 @@ def contexts(name: str) -> dict[str, dict[str, Any]]:
         "account/sessions.html": {
             "rows": [
                 {"device": name, "network": name, "opened_at": "22/11/2026 16:20", "level": "loa2", "is_this": is_this,
-                 "which": "w" * 43}
+                 "is_shared": is_this, "not_me_url": "/account/history/1", "which": "w" * 43}
                 for is_this in (True, False)
             ],
             "has_others": True, "ended": [(name, "22/11/2026 16:20")], "action": "/account/sessions", "csrf": "c" * 43,
@@ -210,17 +363,68 @@ def contexts(name: str) -> dict[str, dict[str, Any]]:
             "name": name, "agency": name, "is_consent": True, "since": "22/11/2026", "legal_basis": name,
             "items": [("name", name, name, "22/11/2026"), ("email", name, "", "")],
             "lasting": [("22/11/2026 16:20", "22/11/2026 16:20", "22/11/2026 16:20")],
-            "policy_url": name, "tos_url": name, "logo_url": name, "action": "/account/agencies/a", "csrf": "c" * 43,
+            "days": 15, "policy_url": name, "tos_url": name, "logo_url": name, "action": "/account/agencies/a",
+            "csrf": "c" * 43,
         },
         "account/language.html": {
             "choices": [("vi", "Tiếng Việt", True), ("en", "English", False)], "action": "/account/language",
             "csrf": "c" * 43,
         },
+        "status.html": {
+            "sign_in": "up", "register": "down", "at": "22/11/2026 16:20",
+            "providers": [
+                {"slug": word, "name": name, "word": word, "since": "22/11/2026 16:20", "reason": name,
+                 "is_partial": True, "until": "22/11/2026 16:20"}
+                for word in ("up", "slow", "down", "cut")
+            ],
+        },
+        "account/providers.html": {
+            "rows": [
+                SimpleNamespace(slug="post", name=name, used_at="22/11/2026 16:20", is_allowed=True, is_in_use=True),
+                SimpleNamespace(slug="bank", name=name, used_at="", is_allowed=True, is_in_use=False),
+                SimpleNamespace(slug="shop", name=name, used_at="", is_allowed=False, is_in_use=False),
+            ],
+            "others": True, "errors": [], "action": "/account/providers", "csrf": "c" * 43,
+        },
         "account/data.html": {"action": "/account/data", "csrf": "c" * 43},
         "account/everything.html": {
             "sections": [("profile", [[(name, [name, name])]]), ("events", [])], "made_at": "22/11/2026 16:20",
         },
-        "account/number.html": {"person": person, "action": "/account/number", "csrf": "c" * 43},
+        "account/mandates.html": {
+            "live": [
+                {"counter": name, "services": [name], "is_any": True, "purpose": name, "since": "22/11/2026",
+                 "until": "22/11/2027", "reference": "0123456789", "path": "/account/mandates/1/end"}
+            ],
+            "ended": [(name, "22/11/2026 16:20", "0123456789")], "is_done": True,
+            "acts": [("bind", "22/11/2026 16:20", name, "0123456789")], "action": "/account/mandates", "csrf": "c" * 43,
+        },
+        "account/mandate_end.html": {"counter": name, "action": "/account/mandates/1/end", "csrf": "c" * 43},
+        "counter/sign_in.html": {"action": "/counter/signin", "wanted": name, "is_again": True},
+        "counter/home.html": {**desk, "done": "mandate-made", "leave_csrf": "c" * 43},
+        "counter/history.html": {**desk, "rows": [("helped", "22/11/2026 16:20", "0123456789", name)]},
+        "counter/help.html": {**desk, "is_ready": False},
+        "counter/card.html": {**desk, "form": CardForm(name, name, name, name, name, "id-card", True, name)},
+        "counter/visit.html": {
+            **desk, "full_name": name, "number_end": name, "birth": name, "reference": name, "has_account": True,
+            "state": "choose", "act": None, "acts": [Act.BIND, Act.NEW, Act.REPLACE, Act.UNLOCK],
+        },
+        "counter/second.html": desk,
+        "counter/mandate.html": {
+            **desk, "form": {"number": name, "purpose": name}, "services": [("library", name)], "lengths": (30, 365),
+        },
+        "counter/mandate_end.html": {**desk, "number": name},
+        "counter/code.html": {
+            **field, "state": "shown", "code": name, "login_path": "/signin/h/login", "again_path": "/signin/h/counter",
+        },
+        "counter/confirm.html": {**field, "form": SimpleNamespace(number=name), "needs_code": True},
+        "counter/password.html": {**field, "is_new": True, "least": 15},
+        "counter/codes.html": {**field, "codes": (name, name)},
+        "counter/assist.html": {
+            **field, "number": name, "counter": name, "is_stale": False, "login_path": "/signin/h/login",
+        },
+        "account/number.html": {
+            "person": person, "action": "/account/number", "csrf": "c" * 43, "formers": [(name, name)] * 2,
+        },
         "errors/error.html": {
             "title": name, "message": name, "advice": name, "code": "PR-001", "reference": name, "back": back,
         },
@@ -233,6 +437,7 @@ PASSKEY_SCRIPT = [{"src": "/static/" + MANIFEST["passkey.js"]["file"], "defer": 
 SCRIPTS = {
     "oidc/form_post.html": [{"src": "/static/" + MANIFEST["form-post.js"]["file"]}],
     "sso/login.html": PASSKEY_SCRIPT,
+    "enrolment/passkey.html": PASSKEY_SCRIPT,
     "sso/totp.html": PASSKEY_SCRIPT,
     "account/passkey_add.html": PASSKEY_SCRIPT,
 }
@@ -258,7 +463,7 @@ def render(template: str, language: str = "vi", name: str = "Thư viện số", 
 
 def test_every_template_is_rendered_here() -> None:
     found = {path.relative_to(TEMPLATES).as_posix() for path in TEMPLATES.rglob("*.html")}
-    ours = ("home.html", "sso/", "oidc/", "decoupled/", "account/", "errors/")
+    ours = ("home.html", "status.html", "sso/", "enrolment/", "oidc/", "decoupled/", "account/", "counter/", "errors/")
     assert {path for path in found if path.startswith(ours)} == set(PAGES)
 
 
@@ -289,10 +494,25 @@ def test_hostile_names_are_text_when_a_page_shows_them(template: str, language: 
         "home.html",
         "decoupled/device.html",
         "account/sign_in.html",
+        "counter/sign_in.html",
+        "counter/card.html",
+        "counter/help.html",
+        "counter/second.html",
+        "counter/mandate_end.html",
         "account/language.html",
         "account/data.html",
+        "account/lock.html",
+        "account/locked.html",
+        "account/close.html",
+        "account/closing.html",
         "account/passkey_add.html",
         "account/passkey_name.html",
+        "account/app_add.html",
+        "account/app_name.html",
+        "account/recovery.html",
+        "account/recovery_new.html",
+        "account/contact.html",
+        "account/password.html",
     ):
         assert HOSTILE in page.text
 
@@ -316,9 +536,8 @@ def test_every_form_posts_with_its_csrf_value(template: str) -> None:
     page = render(template)
     forms = page.all("form")
     assert all(form["method"] == "post" for form in forms)
-    if template in ("decoupled/device.html", "account/sign_in.html", "oidc/form_post.html"):
-        # Two open pages, as a link does: there is no state yet that a forged post could change. The third posts to
-        # the portal.
+    if template in ("decoupled/device.html", "account/sign_in.html", "counter/sign_in.html", "oidc/form_post.html"):
+        # Open pages, as a link does: there is no state yet that a forged post could change; the last posts elsewhere.
         return
     tokens = [field["value"] for field in page.all("input") if field.get("name") in ("csrf", "token")]
     assert tokens == [("t" if template == "decoupled/approvals.html" else "c") * 43] * len(forms)
@@ -329,12 +548,32 @@ def test_every_form_posts_with_its_csrf_value(template: str) -> None:
     [
         (
             "sso/login.html",
-            ["login-form", "number", "password", "login-submit", "passkey-form", "passkey-submit", "signin-cancel"],
+            [
+                "login-form",
+                "number",
+                "password",
+                "shared",
+                "passkey-shared",
+                "login-submit",
+                "passkey-form",
+                "passkey-submit",
+                "signin-cancel",
+            ],
         ),
         (
             "sso/totp.html",
             ["totp-form", "code", "totp-submit", "passkey-form", "settle-form", "settle-submit", "signin-cancel"],
         ),
+        ("enrolment/person.html", ["person-form", "number", "full_name", "day", "month", "year", "person-submit"]),
+        ("enrolment/contact.html", ["contact-form", "contact", "contact-submit", "register-respelled", "enrol-back"]),
+        ("enrolment/contact_code.html", ["contact-code-form", "code", "contact-code-submit", "contact-again"]),
+        ("enrolment/known.html", ["enrol-login", "signin-cancel"]),
+        ("enrolment/waiting.html", ["waiting-reference", "signin-cancel"]),
+        ("enrolment/password.html", ["password-form", "password", "repeated", "password-submit", "enrol-back"]),
+        ("enrolment/second_factor.html", ["factor-app", "factor-passkey", "factor-later", "enrol-back"]),
+        ("enrolment/app.html", ["app-form", "app-qr", "app-secret", "code", "app-submit"]),
+        ("enrolment/passkey.html", ["passkey-form", "passkey-submit", "passkey-instead", "enrol-back"]),
+        ("enrolment/codes.html", ["recovery-codes", "codes-form", "codes-submit", "enrol-back"]),
         ("sso/consent.html", ["consent-form", "consent-allow", "consent-deny", "signin-cancel"]),
         ("sso/notice.html", ["notice-form", "notice-continue", "signin-cancel"]),
         ("sso/select_account.html", ["account-form", "account-continue", "account-other", "signin-cancel"]),
@@ -344,20 +583,54 @@ def test_every_form_posts_with_its_csrf_value(template: str) -> None:
         ("decoupled/confirm.html", ["confirm-form", "confirm-shown", "confirm-continue", "confirm-deny"]),
         ("decoupled/end.html", ["device-approved"]),
         ("decoupled/approvals.html", ["approval-form-1", "approval-open-1"]),
+        ("account/disown.html", ["disown-form", "disown-submit", "space-back"]),
+        ("account/not_me.html", ["not-me-form", "not-me-submit"]),
+        ("account/not_me_done.html", ["disown-reference", "not-me-lock-form", "not-me-lock"]),
+        ("account/lock.html", ["lock-form", "lock-submit", "space-back"]),
+        ("account/locked.html", ["locked"]),
+        ("account/close.html", ["close-when", "close-form", "close-submit"]),
+        ("account/closing.html", ["closing-when", "closing-keep"]),
+        ("account/rights.html", ["rights-correction", "rights-asked"]),
+        ("account/rights_ask.html", ["rights-form", "words", "rights-clock", "rights-submit"]),
         ("account/sign_in.html", ["space-signin-form", "space-signin"]),
         ("account/passkeys.html", ["passkeys-done", "passkey-1", "passkey-name-1", "passkey-remove-1", "passkeys-add"]),
         ("account/passkey_add.html", ["passkey-form", "passkey-submit", "passkey-instead", "label"]),
         ("account/passkey_name.html", ["passkey-name-form", "label", "passkey-name-submit"]),
         ("account/passkey_remove.html", ["passkey-remove-form", "passkey-remove-submit"]),
-        ("account/home.html", ["space-number-show", "space-approvals", "space-signout"]),
-        ("account/history.html", ["history-range-other", "history-filter", "history-older", "history-newest"]),
+        (
+            "account/home.html",
+            ["space-keep-form", "space-keep", "space-number-show", "space-approvals", "space-signout"],
+        ),
+        (
+            "account/history.html",
+            [
+                "history-range-other",
+                "history-filter",
+                "history-reported-1",
+                "history-not-me-2",
+                "history-older",
+                "history-newest",
+            ],
+        ),
         ("account/sessions.html", ["session-form-2", "sessions-end-others", "sessions-end-everywhere"]),
         ("account/agencies.html", ["agency-consent-1", "agency-law-1", "agencies-withdrawn"]),
         ("account/agency.html", ["agency-withdraw-name", "agency-lasting", "agency-withdraw-all"]),
         ("account/language.html", ["language-form-en", "language-en"]),
+        ("status.html", ["status-sign-in", "status-register", "status-provider-cut"]),
+        ("account/providers.html", ["provider-post", "provider-in-use", "provider-form-bank", "providers-others-form"]),
         ("account/data.html", ["data-file", "data-page"]),
-        ("account/number.html", ["space-number", "space-back"]),
+        ("account/number.html", ["space-number", "space-former-1", "space-former-text-2", "space-back"]),
         ("errors/error.html", ["error-code", "error-reference", "error-back"]),
+        ("sso/login.html", ["login-counter", "login-assist"]),
+        ("counter/code.html", ["at-counter-code", "at-counter-again"]),
+        ("counter/confirm.html", ["bind-form", "bind-submit"]),
+        ("counter/password.html", ["password-form", "password", "again"]),
+        ("counter/codes.html", ["recovery-codes", "codes-form"]),
+        ("counter/card.html", ["card-form", "number", "day", "document", "face", "code"]),
+        ("counter/visit.html", ["visit-form", "act"]),
+        ("counter/mandate.html", ["mandate-form", "any", "days", "purpose"]),
+        ("counter/assist.html", ["assist-form", "number", "code"]),
+        ("account/mandates.html", ["mandates-done", "mandate-end-1", "mandates-ended", "counter-acts"]),
     ],
 )
 def test_page_carries_the_documented_ids(template: str, ids: list[str]) -> None:
