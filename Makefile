@@ -4,11 +4,12 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 PYTHON ?= python3
-WORKERS ?= 2
+# One more than the two cores it is timed on: many tests wait, for a clock, a browser or a program that starts.
+WORKERS ?= 3
 BIN := .venv/bin
 
 # Leftovers of the caller's shell that would install into, or import from, another place.
-unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP VIRTUAL_ENV CONDA_PREFIX
+unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP PYTHONDONTWRITEBYTECODE VIRTUAL_ENV CONDA_PREFIX
 unexport PIP_USER PIP_TARGET PIP_PREFIX PIP_ROOT PIP_REQUIRE_VIRTUALENV PIP_CONSTRAINT PIP_REQUIREMENT PIP_NO_DEPS
 unexport PIP_BREAK_SYSTEM_PACKAGES PIP_NO_BINARY PIP_ONLY_BINARY PIP_EDITABLE
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -25,7 +26,7 @@ endif
 help: ## Show what each target does.
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
 
-demo: .venv/.runtime ## Start the provider and two portals on this machine, with invented citizens; Ctrl-C ends all.
+demo: .venv/.runtime ## Start two providers and two portals on this machine, with invented citizens; Ctrl-C ends all.
 	@exec $(BIN)/python -m idp.cli demo
 
 test: .venv/.dev ## Run every check and test, on SQLite, PostgreSQL, Valkey, a browser, Apache and Node.
@@ -55,7 +56,7 @@ catalogues: .venv/.dev ## Compile the texts of pages (idp/translations) after a 
 
 lock: .venv/.dev ## Choose the newest versions within the ranges of setup.cfg and pin them with hashes.
 	@for set in requirements.lock: requirements-dev.lock:--extra=dev; do \
-	    $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header \
+	    $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-header \
 	        --no-emit-index-url --no-emit-find-links --extra=postgres --extra=redis --extra=build \
 	        $${set#*:} $$([ -z "$${set#*:}" ] || echo "-c requirements.lock") setup.cfg -o $${set%%:*}; \
 	done
