@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import redis
-from playwright.sync_api import Browser, BrowserContext, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, sync_playwright
 
 from tests.journeys import stage
 from tests.provider_fixtures import provider
@@ -16,6 +16,29 @@ from tests.services import left_out
 __all__ = ["provider"]
 PHONE = {"width": 390, "height": 844}
 DESKTOP = {"width": 1280, "height": 900}
+
+
+def _click_and_read(target: Page | Locator, *arguments: Any, **options: Any) -> None:
+    """Click, and return when the page that the click led to is there whole.
+
+    Playwright returns once the new address is known. What counts or reads at once, as tests do, would meet half a page.
+    """
+    _CLICKS[type(target)](target, *arguments, **options)
+    page = target if isinstance(target, Page) else target.page
+    if not page.is_closed():
+        page.wait_for_load_state("domcontentloaded")
+
+
+_CLICKS: dict[type, Callable[..., None]] = {Page: Page.click, Locator: Locator.click}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _patient_clicks() -> Iterator[None]:
+    """Let every click of a journey wait for the page it opens."""
+    with pytest.MonkeyPatch.context() as patch:
+        for kind in _CLICKS:
+            patch.setattr(kind, "click", _click_and_read)
+        yield
 
 
 @pytest.fixture(scope="session")
