@@ -35,8 +35,10 @@ _EVENT = (
     + "{if_first}"
 )
 
-# The session must still be open when the code is written: a sign-out in another tab wins.
-ISSUE_CODE = Change(first=_INSERT_CODE + "s.ended_at IS NULL", then=(_DISCLOSE, _EVENT))
+# The session must still be open when the code is written: a sign-out in another tab wins. Not awaited: nothing leaves
+# before the code is spent, whose commit is awaited and comes after this one. A code that a crash took, with its line of
+# the ledger and its event, is one that nobody can redeem.
+ISSUE_CODE = Change(first=_INSERT_CODE + "s.ended_at IS NULL", then=(_DISCLOSE, _EVENT), is_awaited=False)
 
 # The same, and the session's idle life moves on (only once it is noticeably used up).
 ISSUE_CODE_AND_TOUCH = Change(
@@ -45,6 +47,7 @@ ISSUE_CODE_AND_TOUCH = Change(
         *ISSUE_CODE.then,
         "UPDATE sso_session SET idle_expires_at = {after_idle} WHERE id = :session_id AND {if_first}",
     ),
+    is_awaited=False,
 )
 
 # The same at the end of pages: only one of two resumed tabs or clicks writes the code. `:replaced` is the code that a

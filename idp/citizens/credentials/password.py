@@ -46,6 +46,9 @@ COUNT = Change(
     WHERE citizen_id = :citizen_id AND disabled_at IS NULL AND {if_open}
     """,
     returning=("hash", "failures"),
+    # A flood must not keep the disk from those who are signed in. What a crash would forget is a second of guesses;
+    # of right passwords nothing, for their acceptance is awaited and comes after this.
+    is_awaited=False,
 )
 _ADDRESS_GATE: Final = 0
 READ_BLOCKED = Query("SELECT blocked_until FROM credential_throttle WHERE key = :key")
@@ -70,7 +73,8 @@ ACCEPT = Change(
     ),
 )
 REFUSE = Change(
-    first=INSERT_EVENT + "VALUES (:event_id, {now}, :event_name, :citizen_id, NULL, NULL, 'refused', :reference)"
+    first=INSERT_EVENT + "VALUES (:event_id, {now}, :event_name, :citizen_id, NULL, NULL, 'refused', :reference)",
+    is_awaited=False,
 )
 
 

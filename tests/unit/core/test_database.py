@@ -10,7 +10,7 @@ from uuid import UUID
 import pytest
 import sqlalchemy as sa
 
-from idp.audit.models import AuditEvent
+from idp.audit.models import INSERT_EVENT, AuditEvent
 from idp.core import clock
 from idp.core.database import (
     Change,
@@ -67,6 +67,10 @@ BEFORE = Change(
         "DELETE FROM rate_limit WHERE digest = :other AND {in_order}",
     ),
     returning=("hits",),
+)
+NOTE = Change(INSERT_EVENT + "VALUES (:id, {now}, 'test', NULL, NULL, NULL, 'done', NULL)")
+GATED_NOTE = replace(
+    NOTE, first=NOTE.first.replace("VALUES (", "SELECT ").rstrip(")") + " WHERE {if_open}", gates=(GATE,)
 )
 READ = Query("SELECT digest, hits, expires_at, {now} AS now, '100%' AS percent FROM rate_limit WHERE digest = :digest")
 
@@ -319,6 +323,46 @@ def test_reading_goes_on_when_the_server_dropped_the_connection(migrated_postgre
     again = path.one(Query("SELECT pg_backend_pid() AS pid"), {})
     assert again is not None
     assert again["pid"] != row["pid"]
+    close(path)
+
+
+LOG = Query(
+    "SELECT pg_current_wal_insert_lsn() AS written, pg_current_wal_flush_lsn() AS on_disk, "
+    "current_setting('synchronous_commit') AS mode"
+)
+
+
+def is_on_disk_when_done(path: HotPath, change: Change) -> bool:
+    """Apply `change`; tell whether PostgreSQL has more on its disk then than it had written before."""
+    key = new_id()
+    before = path.one(LOG, {})
+    path.apply(change, {"id": key, "gate": key.bytes, "gate_expires_at": clock.now()})
+    after = path.one(LOG, {})
+    assert before is not None
+    assert after is not None
+    assert (before["mode"], after["mode"]) == ("on", "on")
+    return position(after["on_disk"]) > position(before["written"])
+
+
+def position(lsn: str) -> tuple[int, int]:
+    high, low = lsn.split("/")
+    return int(high, 16), int(low, 16)
+
+
+@pytest.mark.parametrize("change", [NOTE, GATED_NOTE], ids=["alone", "behind-a-gate"])
+def test_a_change_is_done_when_it_is_on_disk_unless_it_is_not_awaited(
+    migrated_postgres_url: str, change: Change
+) -> None:
+    # The server of the tests does not wait for its disk otherwise.
+    engine = sa.create_engine(driver_url(migrated_postgres_url))
+    with engine.begin() as connection:
+        name = connection.scalar(sa.text("SELECT current_database()"))
+        connection.execute(sa.text(f'ALTER DATABASE "{name}" SET synchronous_commit = on'))
+    engine.dispose()
+    path = hot_path(migrated_postgres_url)
+    assert all(is_on_disk_when_done(path, change) for _ in range(10))
+    # What else the server writes in that moment may take it along, but not each time.
+    assert not all(is_on_disk_when_done(path, replace(change, is_awaited=False)) for _ in range(50))
     close(path)
 
 
