@@ -30,8 +30,8 @@ def group() -> None:
 def list_command(client_id: str | None, since: str, failed: bool, limit: int) -> None:  # noqa: FBT001 (click's way)
     """List requests, the newest first.
 
-    A line for each: time, reference, client, endpoint, outcome, OAuth error, where the rule stands. All failures are
-    kept, of successes a sample. A client whose name stands in brackets was named and not proven.
+    A line for each: time, reference, client, endpoint, outcome, OAuth error, where the rule stands. Of
+    successes, and of a flood, a sample is kept. A client whose name stands in brackets was named and not proven.
     """
     from idp.core import clock  # noqa: PLC0415 (as in cli.shared)
 
@@ -77,7 +77,7 @@ def show_command(reference: str, language: str) -> None:
     if not entries:
         raise Refused(
             "nothing is kept under this reference: it is older than seven days, younger than two seconds, no request "
-            "of a client, or one of the successes that are not kept"
+            "of a client, or one of many of which a sample is kept"
         )
     for entry in entries:
         for line in _told(entry, language):

@@ -33,7 +33,10 @@ SUCCESSES_OF_ONE: Final = 2
 SUCCESSES: Final = 25
 """Successes kept in a second, of all clients in one worker."""
 FAILURES_OF_ONE: Final = 20
-"""Failures kept in a second, of each client in one worker."""
+"""Failures kept in a second, of each client in one worker; those that name none count as one client's."""
+FAILURES: Final = 50
+"""Failures kept in a second, of all clients in one worker: a flood of them for a week must not fill a disk."""
+_FAILED: Final = "failed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,21 +113,18 @@ class Inspection:
             self._second, self._counts = second, {}
         counts = self._counts
         if asked.refused is not None:
-            # Of requests that name no client there may be any number: the bound of the queue is theirs.
-            if client_id is None:
-                return True
-            count = counts[client_id] = counts.get(client_id, 0) + 1
-            return count <= FAILURES_OF_ONE
+            return self._is_within(counts, (client_id,), FAILURES_OF_ONE, _FAILED, FAILURES)
         if client_id is None:
             # A person who typed the address.
             return False
-        if counts.get(OK, 0) >= SUCCESSES:
+        return self._is_within(counts, (client_id, endpoint), SUCCESSES_OF_ONE, OK, SUCCESSES)
+
+    @staticmethod
+    def _is_within(counts: dict[object, int], key: object, most_of_one: int, kind: str, most: int) -> bool:
+        of_one, of_all = counts.get(key, 0), counts.get(kind, 0)
+        if of_one >= most_of_one or of_all >= most:
             return False
-        key = (client_id, endpoint)
-        count = counts[key] = counts.get(key, 0) + 1
-        if count > SUCCESSES_OF_ONE:
-            return False
-        counts[OK] = counts.get(OK, 0) + 1
+        counts[key], counts[kind] = of_one + 1, of_all + 1
         return True
 
     def run_due(self, stop: threading.Event) -> int:

@@ -76,9 +76,12 @@ def test_each_client_has_its_share_of_a_second(table: sa.Engine, one_second: lis
     for client in range(2 * waiting.SUCCESSES):
         observe(inspection, client_id=f"client-{client}")
     assert inspection.waiting == waiting.SUCCESSES + waiting.FAILURES_OF_ONE
+    for client in (*range(2 * waiting.FAILURES), *[None] * waiting.FAILURES_OF_ONE):
+        observe(inspection, client_id=client and f"client-{client}", refused=errors.CODE_REFUSED)
+    assert inspection.waiting == waiting.SUCCESSES + waiting.FAILURES
     one_second[0] += 1
     observe(inspection)
-    assert inspection.waiting == waiting.SUCCESSES + waiting.FAILURES_OF_ONE + 1
+    assert inspection.waiting == waiting.SUCCESSES + waiting.FAILURES + 1
     assert inspection.dropped == 0
 
 

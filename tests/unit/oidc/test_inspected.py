@@ -131,7 +131,7 @@ def test_pages_lead_on_from_the_newest_to_the_oldest(provider: Provider) -> None
 @contextmanager
 def everything_kept(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     with monkeypatch.context() as patch:
-        for name in ("SUCCESSES_OF_ONE", "SUCCESSES", "FAILURES_OF_ONE"):
+        for name in ("SUCCESSES_OF_ONE", "SUCCESSES", "FAILURES_OF_ONE", "FAILURES"):
             patch.setattr(waiting, name, 10_000)
         yield
 
