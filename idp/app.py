@@ -47,8 +47,10 @@ from idp.counter.assist import views as assist_views
 from idp.counter.citizen import views as counter_citizen_views
 from idp.counter.mandates import views as counter_mandates_views
 from idp.counter.visits import views as visits_views
+from idp.inspector.waiting import Inspection
 from idp.keys.ring import SigningKeys
 from idp.notify.deliveries import Notices, senders_of
+from idp.oidc import inspected
 from idp.oidc import views as oidc_views
 from idp.oidc.decoupled import views as decoupled_views
 from idp.oidc.logout import backchannel
@@ -105,6 +107,7 @@ def create_app(chosen: Settings | None = None) -> Flask:
         prepare_engine(engine := db.engine)
     app.extensions[web.EXTENSION] = provided = _services(chosen)
     app.extensions[backchannel.EXTENSION] = channel = backchannel.BackChannel(provided)
+    inspection = Inspection(engine, inspected.records_of(provided))
     # Named, so that what a runner needs is checked: an extension may be anything.
     delivered: tuple[runner.Deliveries, ...] = (
         channel,
@@ -115,6 +118,7 @@ def create_app(chosen: Settings | None = None) -> Flask:
         Closings(provided, app.app_context),
         Housekeeping(app.app_context, keyring=provided.keyring, limiter=provided.limiter),
         *_sealing(provided, engine),
+        inspection,
     )
     app.extensions[runner.EXTENSION] = delivered
     web.install(
@@ -126,6 +130,7 @@ def create_app(chosen: Settings | None = None) -> Flask:
         | federation_views.MACHINE_PATHS
         | ops_views.PATHS,
         machine_error=oidc_views.machine_error,
+        observer=inspection,
     )
     for blueprint in (
         oidc_views.blueprint,

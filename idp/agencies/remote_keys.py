@@ -109,6 +109,13 @@ class ClientKeys:
                 published.lock.release()
         return published.usable(time.monotonic())
 
+    def at_hand(self, client: KeyHolder) -> Mapping[str, Any]:
+        """Return as much of the client's key set as is known here, without asking anybody."""
+        if client.jwks_uri is None:
+            return client.jwks or _NO_KEYS
+        published = self._published.get(client.id)
+        return _NO_KEYS if published is None else published.usable(time.monotonic())
+
     def verified(
         self, client: KeyHolder, compact: str, *, algorithms: Collection[str], typ: str | None = None
     ) -> dict[str, Any]:

@@ -26,6 +26,7 @@ _NOUNS = {
     "keys": "Show and rotate the signing keys.",
     "officers": "Say who works at which counter.",
     "passwords": "Keep the list of passwords that nobody may choose.",
+    "requests": "Look at the requests of clients, and see what to mend.",
     "rights": "Read what citizens ask for by their rights, and answer.",
     "sandbox": "Start what a sandbox needs beside the provider.",
     "secrets": "Make the keyring, and change its keys.",

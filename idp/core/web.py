@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import ip_address, ip_network
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 from urllib.parse import urlsplit
 
 import flask
@@ -23,7 +23,8 @@ from sqlalchemy.exc import DBAPIError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException
 
-from idp.core import errors, i18n, parameters
+from idp.core import asked, errors, i18n, parameters
+from idp.core.asked import Asked
 from idp.core.database import DatabaseUnavailable
 from idp.core.errors import Entry, Failure
 from idp.core.ids import new_reference
@@ -103,10 +104,7 @@ def query_parameters() -> Parameters:
     raw: bytes = request.query_string
     if len(raw) > parameters.LONGEST_QUERY:
         raise Failure(errors.REQUEST_TOO_LARGE)
-    try:
-        return parameters.read(raw)
-    except MalformedParameters:
-        raise Failure(errors.MALFORMED_REQUEST) from None
+    return _read(raw)
 
 
 def form_parameters() -> Parameters:
@@ -121,10 +119,16 @@ def form_parameters() -> Parameters:
     body: bytes = request.get_data()
     if body and request.mimetype != "application/x-www-form-urlencoded":
         raise Failure(errors.MALFORMED_REQUEST)
+    return _read(body)
+
+
+def _read(encoded: bytes) -> Parameters:
     try:
-        return parameters.read(body)
+        read = parameters.read(encoded)
     except MalformedParameters:
         raise Failure(errors.MALFORMED_REQUEST) from None
+    asked.current().parameters = read
+    return read
 
 
 def extension() -> object:
@@ -318,6 +322,7 @@ def translate(message: str, **values: object) -> str:
 
 def error_page(entry: Entry, *, reference: str, back: Back | None = None, form_action: str | None = None) -> Response:
     """Return the page of a catalogue entry with its code and the reference of this request."""
+    asked.refuse(entry)
     return render(
         "errors/error.html",
         status=entry.status,
@@ -362,19 +367,31 @@ class _Request(Request):
     max_form_parts = parameters.MOST_FIELDS
 
 
+class Observer(Protocol):
+    """Whoever looks at requests once they are answered. It must be quick, and never raise."""
+
+    def observe(self, environ: Mapping[str, Any], asked: Asked, *, reference: str, status: int) -> None:
+        """Take note of one request; `environ` is that of WSGI."""
+
+
 def install(
-    app: Flask, settings: Settings, *, machine_paths: frozenset[str], machine_error: Callable[[Entry], Response]
+    app: Flask,
+    settings: Settings,
+    *,
+    machine_paths: frozenset[str],
+    machine_error: Callable[[Entry], Response],
+    observer: Observer,
 ) -> None:
     """Put the edge on `app`: checks before, headers after, pages for failures.
 
     `machine_paths` are answered to programs: their failures go to `machine_error`, which makes JSON of them. One that
-    ends with a slash stands for all below it.
+    ends with a slash stands for all below it. `observer` sees every request with its answer.
     """
     app.request_class = _Request
     app.config[_DEFAULT_LANGUAGE] = settings.default_language
     _install_pages(app, settings)
     _install_checks(app, settings, machine_paths)
-    _install_headers(app, settings)
+    _install_headers(app, settings, observer)
     _install_failures(app, machine_paths, machine_error)
 
 
@@ -404,9 +421,10 @@ def _install_checks(app: Flask, settings: Settings, machine_paths: frozenset[str
         g.started = time.perf_counter()
         g.reference = new_reference()
         set_reference(g.reference)
-        asked = request.host.lower()
-        answered = _ANY_HOST | machine_paths if asked == mtls_host else _ANY_HOST
-        if asked != host and request.path not in answered:
+        g.asked = asked.begin()
+        called = request.host.lower()
+        answered = _ANY_HOST | machine_paths if called == mtls_host else _ANY_HOST
+        if called != host and request.path not in answered:
             # Links and issuer come from the settings alone; a foreign Host is a probe or a broken proxy. The address
             # for certificates has no pages: a browser must not be asked for one.
             raise Failure(errors.MALFORMED_REQUEST)
@@ -416,7 +434,7 @@ def _install_checks(app: Flask, settings: Settings, machine_paths: frozenset[str
             g.chosen_language = chosen
 
 
-def _install_headers(app: Flask, settings: Settings) -> None:
+def _install_headers(app: Flask, settings: Settings, observer: Observer) -> None:
     common = [*_COMMON_HEADERS, _STRICT_TRANSPORT] if settings.is_https else [*_COMMON_HEADERS]
     page = [*common, *_PRIVATE_HEADERS, *_PAGE_HEADERS]
     data = [*common, *_PRIVATE_HEADERS, _DATA_POLICY]
@@ -456,6 +474,7 @@ def _install_headers(app: Flask, settings: Settings) -> None:
             status=response.status_code,
             milliseconds=(time.perf_counter() - g.started) * 1000,
         )
+        observer.observe(request.environ, g.asked, reference=g.reference, status=response.status_code)
         return response
 
 

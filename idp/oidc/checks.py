@@ -13,7 +13,7 @@ from typing import Any
 
 from idp.agencies.clients import Client
 from idp.agencies.metadata import GrantType
-from idp.core import errors
+from idp.core import asked, errors
 from idp.core.errors import Failure, ProtocolFailure
 from idp.core.levels import Level, level_of, lowest
 from idp.core.parameters import Parameters
@@ -84,6 +84,7 @@ def client_is_known(draft: Draft) -> None:
     client = draft.provider.clients.find(client_id)
     if client is None:
         raise Failure(errors.UNKNOWN_CLIENT)
+    asked.by(client.client_id)
     if not client.is_active:
         raise Failure(errors.SUSPENDED_CLIENT)
     draft.found_client = client
@@ -256,9 +257,9 @@ def claims_are_readable(draft: Draft) -> None:
     text = draft.parameters.get("claims")
     if text is None:
         return
-    for where, asked in claims_parameter.read(text).items():
-        draft.requested_claims[where] = asked.plain
-        draft.claim_words[where] = claims_parameter.words(asked, draft.client, provider=draft.provider)
+    for where, wished in claims_parameter.read(text).items():
+        draft.requested_claims[where] = wished.plain
+        draft.claim_words[where] = claims_parameter.words(wished, draft.client, provider=draft.provider)
 
 
 def level_is_chosen(draft: Draft) -> None:

@@ -16,7 +16,7 @@ from urllib.parse import unquote_plus
 from idp.agencies.clients import Client, assertion_values, spend
 from idp.agencies.metadata import SECRET_METHODS, AuthMethod, Profile, Rule
 from idp.agencies.models import SPEND_ASSERTION
-from idp.core import clock, errors
+from idp.core import asked, clock, errors
 from idp.core.database import Change, GateShut, Row
 from idp.core.errors import ProtocolFailure
 from idp.core.ids import digest, is_same
@@ -99,6 +99,8 @@ def recognise(caller: Caller, form: Parameters, *, provider: Services) -> Authen
     """
     presented = _presented(caller, form)
     client = provider.clients.find(presented.client_id)
+    if client is not None:
+        asked.by(client.client_id)
     assertion: Mapping[str, object] | None = None
     if presented.method is AuthMethod.PRIVATE_KEY_JWT:
         assertion = None if client is None else _right_assertion(client, presented.secret, provider)
@@ -113,6 +115,7 @@ def recognise(caller: Caller, form: Parameters, *, provider: Services) -> Authen
     if client is None or not is_right or not _is_registered(presented.method, client) or not client.is_active:
         # Made-up names share one count, so that they cannot fill the table of counts.
         raise _refused(presented.method, presented.client_id if client is not None else "", provider)
+    asked.by(client.client_id, is_proven=True)
     return Authentication(client, assertion, provider)
 
 

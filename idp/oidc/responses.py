@@ -5,7 +5,7 @@ form_post        in a form that the browser posts (OAuth 2.0 Form Post Response 
 query.jwt, form_post.jwt, and jwt, which is query.jwt   the same, in one signed parameter (JARM)
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from urllib.parse import quote
 
@@ -31,12 +31,14 @@ _SIGNED_LIFE = timedelta(minutes=5)
 
 @dataclass(frozen=True, slots=True)
 class PortalAnswer:
-    """What a portal is told, and whether its browser carries it in the address or in a form."""
+    """What a portal is told, and whether its browser carries it in the address or in a form. `refused` is the error in
+    it, None where there is none."""
 
     client: Client
     redirect_uri: str
     parameters: dict[str, str]
     is_posted: bool
+    refused: Entry | None = None
 
     @property
     def location(self) -> str:
@@ -65,7 +67,7 @@ def with_error(
 ) -> PortalAnswer:
     """Return the answer that brings an error (RFC 6749, 4.1.2.1)."""
     error = {"error": entry.oauth_error or "server_error", "error_description": describe(entry, reference)}
-    return _answer(redirect_uri, error, mode, state, client, provider)
+    return replace(_answer(redirect_uri, error, mode, state, client, provider), refused=entry)
 
 
 def describe(entry: Entry, reference: str) -> str:

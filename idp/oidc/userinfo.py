@@ -3,7 +3,7 @@
 from typing import Any
 
 from idp.agencies.clients import Client
-from idp.core import clock, errors
+from idp.core import asked, clock, errors
 from idp.core.database import Row, as_uuid, split_words
 from idp.core.errors import ProtocolFailure
 from idp.core.scopes import OPENID
@@ -21,6 +21,8 @@ def answer(caller: Caller, *, provider: Services) -> dict[str, Any] | str:
     presented = sender.presented(caller)
     row = access_tokens.read(presented.token, provider=provider)
     client = None if row is None else provider.clients.by_row_id(as_uuid(row["client_id"]))
+    if client is not None:
+        asked.by(client.client_id, is_proven=True)
     # A token for a resource server must not open UserInfo: that server would read what the citizen gave to another.
     if row is None or client is None or not client.is_active or row["resource"]:
         raise ProtocolFailure(errors.TOKEN_REFUSED, challenge=presented.scheme)

@@ -12,7 +12,7 @@ from functools import cache
 from flask import Blueprint, Response, request
 
 from idp.agencies.clients import Client
-from idp.core import errors, web
+from idp.core import asked, errors, web
 from idp.core.errors import Entry, Failure, ProtocolFailure
 from idp.core.parameters import Parameters
 from idp.core.settings import Settings
@@ -51,6 +51,7 @@ def machine_error(entry: Entry) -> Response:
 
 
 def _json_error(entry: Entry, challenge: str | None, more: Mapping[str, str]) -> Response:
+    asked.refuse(entry)
     error = entry.oauth_error or "invalid_request"
     description = describe(entry, web.reference()) if entry.description else f"{entry.code} {web.reference()}"
     headers = {"Pragma": "no-cache", **more}
@@ -172,6 +173,9 @@ def _refusal(draft: checks.Draft, entry: Entry, provider: Services) -> PortalAns
 
 def portal_answer(answer: PortalAnswer) -> Response:
     """Return the answer to an authorization request as a redirect, or as the page whose form carries it."""
+    asked.by(answer.client.client_id)
+    if answer.refused is not None:
+        asked.refuse(answer.refused)
     if not answer.is_posted:
         return see_other(answer.location)
     return render(

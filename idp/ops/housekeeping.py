@@ -25,6 +25,7 @@ from idp.core import clock, limits
 from idp.core.database import DatabaseUnavailable, Model, db
 from idp.core.keyring import Keyring
 from idp.core.limits import Limiter
+from idp.inspector import models as inspector
 from idp.keys import models as keys
 from idp.keys import rotation
 from idp.notify import models as notify
@@ -36,8 +37,8 @@ from idp.upstream import models as upstream
 
 # Every module with tables; importing this one gives the metadata all of them.
 ROOMS: tuple[ModuleType, ...] = (
-    limits, keys, audit, notify, agencies, citizens, applicants, closing, erasure, rights, officers, counter_acts,
-    pairing, mandates, upstream, sso, agreements, devices, disowned, oidc, decoupled,
+    limits, keys, audit, inspector, notify, agencies, citizens, applicants, closing, erasure, rights, officers,
+    counter_acts, pairing, mandates, upstream, sso, agreements, devices, disowned, oidc, decoupled,
 )  # fmt: skip
 BITE = 1_000
 EVERY = 3_600

@@ -23,7 +23,7 @@ from idp.citizens import claims
 from idp.citizens.credentials import means_of, passkey, password, totp
 from idp.citizens.credentials.passkey import PasskeyRefused
 from idp.citizens.models import Citizen
-from idp.core import clock, errors, web
+from idp.core import asked, clock, errors, web
 from idp.core.database import db
 from idp.core.errors import Failure
 from idp.core.keyring import Keyring, Purpose
@@ -227,6 +227,8 @@ def failure_page(failure: Failure, handle: str) -> Response:
     client = provider.clients.by_row_id(client_id) if client_id is not None else None
     back = None
     # From the client's record, never from the request; a client of devices alone may have no address.
+    if client is not None:
+        asked.by(client.client_id)
     if client is not None and (client.client_uri or client.redirect_uris):
         home = client.client_uri or web.origin_of(min(client.redirect_uris)) + "/"
         back = Back("link", home, client.name(web.current_language()))
@@ -763,6 +765,7 @@ def _deny(arrival: Arrival, event: Event) -> Response:
 
 def refusal_page(arrival: Arrival, entry: errors.Entry) -> Response:
     """Return the page that explains why this login ends, with the button back to the portal if there is one."""
+    asked.by(arrival.client.client_id)
     if arrival.stays_here:
         return web.error_page(entry, reference=web.reference())
     back = Back("form", f"{arrival.path}/cancel", arrival.agency, arrival.csrf)

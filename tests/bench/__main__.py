@@ -18,7 +18,7 @@ from pathlib import Path
 import psycopg
 
 from tests import services
-from tests.bench import hanging, history, machine, passwords, sealing, seed, upstream
+from tests.bench import hanging, history, inspecting, machine, passwords, sealing, seed, upstream
 from tests.bench.load import run
 from tests.bench.units import UNITS, Measured, Requests
 
@@ -74,6 +74,9 @@ def main() -> int:
         if given.sealing:
             sealing.measure(directory, url)
             return 0
+        if given.inspecting:
+            inspecting.measure(directory, url)
+            return 0
         if given.history:
             for name, address in (("large", url), ("file", f"sqlite:///{directory / 'large.sqlite'}")):
                 (directory / name).mkdir()
@@ -115,6 +118,7 @@ def _arguments() -> argparse.Namespace:
     add("--hanging", action="store_true", help="warm logins while 200 citizens come back to a provider that hangs")
     add("--history", action="store_true", help="the page of a history of 100,000 lines against one of ten")
     add("--sealing", action="store_true", help="sealing, verifying and paging of the audit trail")
+    add("--inspecting", action="store_true", help="what inspector and sealing add to a warm login")
     add("--rounds", type=int, default=3, help="rounds of --passwords and --hanging (default %(default)s)")
     add("--connections", type=int, action="append", help="measure only with so many connections; may be repeated")
     add("--citizens", type=int, default=120, help="citizens with passwords (default %(default)s)")

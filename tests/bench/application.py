@@ -1,6 +1,7 @@
 """The whole application in this process, sent the units of the load one after the other."""
 
 import contextlib
+from typing import Any
 
 from flask.ctx import AppContext
 
@@ -34,6 +35,10 @@ class Application:
     def app_context(self) -> AppContext:
         """Return a context in which the application's database can be asked."""
         return self._client.application.app_context()
+
+    def extension(self, name: str) -> Any:
+        """Return what the factory put on the application under `name`."""
+        return self._client.application.extensions[name]
 
     def close(self) -> None:
         """Close the connections that the application keeps."""

@@ -11,7 +11,7 @@ from urllib.parse import quote
 from uuid import UUID
 
 from idp.agencies.clients import Client
-from idp.core import clock, errors
+from idp.core import asked, clock, errors
 from idp.core.database import Query, as_uuid, db
 from idp.core.errors import Failure
 from idp.core.ids import digest
@@ -60,8 +60,11 @@ def check(parameters: Parameters, *, provider: Services) -> LogoutRequest:
     if hint is None:
         # Nobody vouches for an address without a hint: the citizen is signed out and stays here.
         client = provider.clients.find(client_id) if client_id is not None else None
+        if client is not None:
+            asked.by(client.client_id)
         return LogoutRequest(client, None, ui_locales=ui_locales)
     client = _client_of_hint(hint, client_id, provider)
+    asked.by(client.client_id)
     address = parameters.get("post_logout_redirect_uri")
     if address is not None and address not in client.post_logout_redirect_uris:
         raise Failure(errors.LOGOUT_REFUSED)

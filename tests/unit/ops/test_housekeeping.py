@@ -15,6 +15,7 @@ from idp.core import clock, limits
 from idp.core.database import Model, db
 from idp.core.ids import digest, new_id
 from idp.core.limits import RateLimit
+from idp.inspector.models import InspectedRequest
 from idp.ops import housekeeping
 from idp.ops.housekeeping import Housekeeping
 from idp.sso.models import Interaction, SsoSession
@@ -108,3 +109,15 @@ def test_grace_is_what_the_security_page_says_when_registered(table: str, column
     # security.md, 6: sessions and codes a day, jti ten minutes; nothing that expires is kept longer than 30 days.
     assert column in Model.metadata.tables[table].c
     assert 0 <= grace <= 30 * 86_400
+
+
+def test_inspected_requests_go_after_seven_days(provider: Provider) -> None:
+    for age in (timedelta(days=6, hours=23), timedelta(days=7, minutes=1)):
+        db.session.add(
+            InspectedRequest(
+                id=new_id(), at=clock.now() - age, reference="ABCDEFGH12", endpoint="token", outcome="PR-206",
+                status=400, is_proven=False, parameters={},
+            )
+        )  # fmt: skip
+    db.session.commit()
+    assert housekeeping.delete_expired() == {"inspected_request": 1}
