@@ -488,12 +488,12 @@ def _hinted(arrival: Arrival) -> str | None:
     provider = arrival.services.providers.find(hint) if hint else None
     if provider is None or choices.shut(provider, arrival.visit.request, arrival.client, now=clock.now()):
         return None
-    return provider.slug if reconcile.latest(arrival.visit.id) is None else None
+    return provider.slug if reconcile.latest(arrival.visit.id, hot_path=arrival.services.hot_path) is None else None
 
 
 def _refused_there(arrival: Arrival) -> list[FieldError]:
     """Return why the last visit to a provider on these pages came to nothing, in words of ours."""
-    latest = reconcile.latest(arrival.visit.id)
+    latest = reconcile.latest(arrival.visit.id, hot_path=arrival.services.hot_path)
     provider = arrival.services.providers.by_id(latest[0]) if latest is not None else None
     told = refusal.told(latest[1] or "") if latest is not None else None
     if told is None or provider is None:

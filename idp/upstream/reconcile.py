@@ -21,7 +21,7 @@ from idp.citizens.names import NameMatch, same_name
 from idp.citizens.registry import PopulationRegistry
 from idp.citizens.registry import Reason as AskedFor
 from idp.citizens.verification import Said
-from idp.core.database import database_now, db
+from idp.core.database import HotPath, as_uuid, database_now, db
 from idp.core.ids import digest
 from idp.core.keyring import Keyring, Purpose
 from idp.core.levels import Level
@@ -30,7 +30,7 @@ from idp.notify import notices
 from idp.notify.notices import Notice
 from idp.upstream import say
 from idp.upstream.login import Found, Journey
-from idp.upstream.models import UpstreamIdentity, UpstreamLogin, UpstreamSession, id_token_place
+from idp.upstream.models import READ_LATEST, UpstreamIdentity, UpstreamLogin, UpstreamSession, id_token_place
 from idp.upstream.record import Provider
 from idp.upstream.refusal import DONE, Reason, UpstreamRefused
 
@@ -131,16 +131,10 @@ def note_refusal(reason: Reason, *, login_id: UUID | None, slug: str, client_id:
     db.session.commit()
 
 
-def latest(interaction_id: UUID) -> tuple[UUID, str | None] | None:
+def latest(interaction_id: UUID, *, hot_path: HotPath) -> tuple[UUID, str | None] | None:
     """Return provider and outcome of the last journey on the pages of an interaction, None before the first."""
-    row = db.session.execute(
-        sa.select(UpstreamLogin.provider_id, UpstreamLogin.outcome)
-        .where(UpstreamLogin.interaction_id == interaction_id)
-        .order_by(UpstreamLogin.id.desc())
-        .limit(1)
-    ).first()
-    db.session.rollback()
-    return None if row is None else (row.provider_id, row.outcome)
+    row = hot_path.one(READ_LATEST, {"interaction_id": interaction_id})
+    return None if row is None else (as_uuid(row["provider_id"]), row["outcome"])
 
 
 def _linked(provider: Provider, subject: str, keyring: Keyring) -> UUID | None:

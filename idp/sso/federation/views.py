@@ -54,7 +54,10 @@ def leave(arrival: Arrival, slug: str) -> Response:
 
 def is_hinted(arrival: Arrival, provider: Provider) -> bool:
     """Tell whether the portal has named this provider and the citizen has not been there yet on these pages."""
-    return provider.slug == arrival.visit.request.idp_hint and reconcile.latest(arrival.visit.id) is None
+    return (
+        provider.slug == arrival.visit.request.idp_hint
+        and reconcile.latest(arrival.visit.id, hot_path=arrival.services.hot_path) is None
+    )
 
 
 def _notice_page(arrival: Arrival, provider: Provider) -> Response:
