@@ -166,7 +166,10 @@ def sign_in() -> Response:
     if _is_for_the_fresh(wanted):
         asked = replace(own_request(wanted, level=Level.LOA2), max_age=int(_FRESH.total_seconds()))
     return enter(
-        interaction.open_interaction(asked, None, settings=provider.settings, keyring=provider.keyring), provider
+        interaction.open_interaction(
+            asked, None, settings=provider.settings, keyring=provider.keyring, hot_path=provider.hot_path
+        ),
+        provider,
     )
 
 

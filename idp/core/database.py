@@ -164,7 +164,8 @@ class Query:
     Parameters are written `:name`. `{now}` stands for the database's clock and `{after_NAME}` for that clock plus
     the seconds in parameter `:NAME` (in a `Change` also `{after_first_COLUMN}`), `{ago_COLUMN}` for it less the seconds
     in a column of the row; the database, not the worker, decides when one-time things expire. `{skip_locked}` ends a
-    sub-select of one row to be changed: rows that somebody else is just taking are passed over.
+    sub-select of one row to be changed: rows that somebody else is just taking are passed over. `{hold}` ends one
+    whose row must stay as it is until the commit: who is changing it is waited for, and the row looked at again.
     """
 
     sql: str
@@ -348,6 +349,7 @@ def _postgres(sql: str, *, after: str | None = None) -> str:
         "from_first": "FROM first",
         "if_first": "EXISTS (SELECT 1 FROM first)",
         "skip_locked": "FOR UPDATE SKIP LOCKED",
+        "hold": "FOR SHARE",
     }
     clock = _Clock(known, "(now() + make_interval(secs => SECONDS))")
     return _PARAMETER.sub(r"%(\1)s", sql.replace("%", "%%").format_map(clock))
@@ -431,6 +433,7 @@ class SqliteHotPath:
                 "if_open": "1 = 1",
                 "in_order": "1 = 1",
                 "skip_locked": "",
+                "hold": "",
             }
             clock = _Clock(known, after)
             rendered = self._sql[sql] = sql.format_map(clock)

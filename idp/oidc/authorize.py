@@ -109,14 +109,18 @@ def begin(
         _end_if_refused(decision, standing)
         return ToPortal(_with_error(request, client, _error_of(decision), provider, reference))
     return ToPages(
-        interaction.open_interaction(request, client.id, settings=provider.settings, keyring=provider.keyring)
+        interaction.open_interaction(
+            request, client.id, settings=provider.settings, keyring=provider.keyring, hot_path=provider.hot_path
+        )
     )
 
 
 def open_pages(request: AuthorizationRequest, client: Client, *, provider: Services) -> ToPages:
     """Store a request that arrived by a cross-site post, without the session cookie; its pages decide (B15)."""
     return ToPages(
-        interaction.open_interaction(request, client.id, settings=provider.settings, keyring=provider.keyring)
+        interaction.open_interaction(
+            request, client.id, settings=provider.settings, keyring=provider.keyring, hot_path=provider.hot_path
+        )
     )
 
 

@@ -23,7 +23,7 @@ from idp.core.errors import Failure
 from idp.core.ids import digest, is_same, new_handle, new_id, new_secret
 from idp.core.keyring import Keyring, Place
 from idp.core.settings import Settings
-from idp.sso.models import VISITED, Interaction
+from idp.sso.models import START, VISITED, Interaction
 from idp.sso.request import AuthorizationRequest
 from idp.sso.situation import Progress, Standing
 
@@ -86,27 +86,24 @@ def cookie_name(handle: str) -> str:
 
 
 def open_interaction(
-    request: AuthorizationRequest, client_id: UUID | None, *, settings: Settings, keyring: Keyring
+    request: AuthorizationRequest, client_id: UUID | None, *, settings: Settings, keyring: Keyring, hot_path: HotPath
 ) -> Opened:
-    """Store a checked request, sealed because a login hint may be a number, and commit.
+    """Store a checked request, sealed because a login hint may be a number; committed.
 
-    `client_id` is None for the provider's own pages (`sso.own_pages`).
+    `client_id` is None for the provider's own pages (`sso.own_pages`). A transaction of the caller is ended before.
+    Raises DatabaseUnavailable.
     """
-    handle, flow_secret = new_handle(), new_secret()
-    now = database_now()
-    interaction_id = new_id()
-    db.session.add(
-        Interaction(
-            id=interaction_id,
-            handle_digest=digest(handle),
-            flow_digest=digest(flow_secret),
-            client_id=client_id,
-            request=keyring.seal(json.dumps(request.to_document()), _place(interaction_id)),
-            created_at=now,
-            expires_at=now + timedelta(seconds=settings.interaction_lifetime),
-        )
-    )
     db.session.commit()
+    handle, flow_secret, key = new_handle(), new_secret(), new_id()
+    values = {
+        "id": key,
+        "handle_digest": digest(handle),
+        "flow_digest": digest(flow_secret),
+        "client_id": client_id,
+        "request": keyring.seal(json.dumps(request.to_document()), _place(key)),
+        "lifetime": settings.interaction_lifetime,
+    }
+    hot_path.apply(START, values)
     return Opened(handle, flow_secret)
 
 

@@ -7,7 +7,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from idp.core.database import Instant, Model, Query
+from idp.core.database import Change, Instant, Model, Query
 
 
 class SsoSession(Model):
@@ -170,6 +170,13 @@ EXPIRING = (
     ("password_reset", "expires_at", 0),
     ("sso_session", "expires_at", 86_400),
     ("logout_delivery", "expires_at", 0),
+)
+
+START = Change(
+    first="""
+    INSERT INTO interaction (id, handle_digest, flow_digest, client_id, request, created_at, expires_at)
+    VALUES (:id, :handle_digest, :flow_digest, :client_id, :request, {now}, {after_lifetime})
+    """
 )
 
 # Every page of a login asks this first.

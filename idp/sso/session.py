@@ -185,12 +185,21 @@ def _renew(
 ) -> None:
     level = _carried(citizen, used)
     row.level = int(level)
-    own = assurance.amr(used)
-    row.own_amr = None if row.provider_id is None else " ".join(own)
-    row.amr = " ".join(dict.fromkeys((*(row.provider_amr or "").split(), *own)))
+    row.own_amr = None if row.provider_id is None else " ".join(assurance.amr(used))
+    row.amr = amr_told(used, (row.provider_amr or "").split())
     lives = lives_of(level, now, is_shared=row.is_shared, settings=settings)
     row.idle_expires_at, row.expires_at = lives.idle_expires_at, lives.expires_at
     row.digest = digest(secret)
+
+
+def amr_told(used: frozenset[Method], asserted: Iterable[str]) -> str:
+    """Return the words of `amr`: those a provider of identities asserted, then those of what was used here."""
+    return " ".join(dict.fromkeys((*asserted, *assurance.amr(used))))
+
+
+def is_highest(methods: Iterable[Method], vouched: Vouched | None) -> bool:
+    """Tell whether these pages may answer with loa3: a device-bound passkey, or a provider that vouches for it."""
+    return Method.HARDWARE_KEY in methods or (vouched is not None and vouched.level >= Level.LOA3)
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ from idp.core import asked, clock, errors, web
 from idp.core.database import db
 from idp.core.errors import Failure
 from idp.core.keyring import Keyring, Purpose
-from idp.core.levels import Level, Method
+from idp.core.levels import Method
 from idp.core.web import Back, render, see_other
 from idp.notify import notices
 from idp.notify.notices import Notice
@@ -67,6 +67,11 @@ class Arrival:
     def is_at(self, step: Step) -> bool:
         """Tell whether `step` is what the dispatcher asks for now."""
         return not self.visit.is_finished and isinstance(self.decision, Need) and self.decision.step is step
+
+    @property
+    def is_first(self) -> bool:
+        """Tell whether nobody is or was signed in, neither in this browser nor on these pages."""
+        return self.standing is None and self.visit.session_id is None
 
     @property
     def situation(self) -> Situation:
@@ -327,31 +332,48 @@ def login(arrival: Arrival) -> Response:
         return retry(_login_page(arrival, form, [throttled("login", wait)], status=429), wait)
     if result.citizen_id is None:
         return _login_page(arrival, form, [field_error("", "login.error.refused")], status=400)
-    return _signed_in_at_once(arrival, result.citizen_id, is_shared=form.is_shared)
+    citizen_id, methods = result.citizen_id, frozenset({Method.PASSWORD})
+    proven = opening.read_proven(citizen_id, hot_path=arrival.services.hot_path) if arrival.is_first else None
+    if proven is not None:
+        response = signed_in_at_once(arrival, citizen_id, methods, proven=proven, is_shared=form.is_shared)
+        if response is not None:
+            return response
+    return signed_in(arrival, citizen_id, methods, is_shared=form.is_shared)
 
 
-def _signed_in_at_once(arrival: Arrival, citizen_id: UUID, *, is_shared: bool) -> Response:
-    """Do for a password what `signed_in` does, by one statement where nobody was signed in before."""
-    provider, methods = arrival.services, frozenset({Method.PASSWORD})
+def signed_in_at_once(
+    arrival: Arrival,
+    citizen_id: UUID,
+    methods: frozenset[Method],
+    *,
+    proven: opening.Proven,
+    brought: opening.Brought | None = None,
+    is_shared: bool = False,
+) -> Response | None:
+    """Do what `signed_in` does by one statement, for an arrival that is the first; None where it has to be done there.
+
+    Commits.
+    """
+    provider = arrival.services
     origin, greeting = _origin(), _greeting(arrival, citizen_id)
-    opened = None
-    if arrival.standing is None and arrival.visit.session_id is None:
-        opened = opening.open_at_once(
-            citizen_id,
-            methods,
-            interaction_id=arrival.visit.id,
-            flow_secret=arrival.visit.flow_secret,
-            origin=origin,
-            is_shared=is_shared,
-            new_device=None
-            if greeting.is_known
-            else lambda key: known_device.facts(arrival.client, device=origin.device, session_id=key),
-            settings=provider.settings,
-            keyring=provider.keyring,
-            hot_path=provider.hot_path,
-        )
+    opened = opening.open_at_once(
+        citizen_id,
+        methods,
+        interaction_id=arrival.visit.id,
+        flow_secret=arrival.visit.flow_secret,
+        origin=origin,
+        is_shared=is_shared,
+        new_device=None
+        if greeting.is_known
+        else lambda key: known_device.facts(arrival.client, device=origin.device, session_id=key),
+        proven=proven,
+        brought=brought,
+        settings=provider.settings,
+        keyring=provider.keyring,
+        hot_path=provider.hot_path,
+    )
     if opened is None:
-        return signed_in(arrival, citizen_id, methods, is_shared=is_shared)
+        return None
     return _with_session(arrival, opened, greeting, is_shared=is_shared)
 
 
@@ -410,7 +432,7 @@ def signed_in(
     if not (greeting.is_known or is_new_account or opened.session_id == joined):
         facts = known_device.facts(arrival.client, device=origin.device, session_id=opened.session_id)
         notices.owe(citizen_id, Notice.NEW_DEVICE, keyring=keyring, to=None, **facts)
-    is_highest = Method.HARDWARE_KEY in methods or (vouched is not None and vouched.level >= Level.LOA3)
+    is_highest = session.is_highest(methods, vouched)
     interaction.mark_authenticated(arrival.visit.id, opened.session_id, with_bound_key=is_highest)
     if note is not None:
         note(opened.session_id)
@@ -490,12 +512,12 @@ def _hinted(arrival: Arrival) -> str | None:
     provider = arrival.services.providers.find(hint) if hint else None
     if provider is None or choices.shut(provider, arrival.visit.request, arrival.client, now=clock.now()):
         return None
-    return provider.slug if reconcile.latest(arrival.visit.id) is None else None
+    return provider.slug if reconcile.latest(arrival.visit.id, hot_path=arrival.services.hot_path) is None else None
 
 
 def _refused_there(arrival: Arrival) -> list[FieldError]:
     """Return why the last visit to a provider on these pages came to nothing, in words of ours."""
-    latest = reconcile.latest(arrival.visit.id)
+    latest = reconcile.latest(arrival.visit.id, hot_path=arrival.services.hot_path)
     provider = arrival.services.providers.by_id(latest[0]) if latest is not None else None
     told = refusal.told(latest[1] or "") if latest is not None else None
     if told is None or provider is None:

@@ -52,7 +52,11 @@ class UpstreamHealth(Model):
 
 
 class UpstreamLogin(Model):
-    """One journey to a provider and back. `outcome` says how it ended, for the page."""
+    """One journey to a provider and back. `outcome` says how it ended, for the page.
+
+    The table is unlogged: a crash of PostgreSQL empties it, and whoever was under way then begins anew. No state that
+    was spent comes back by that, because none is left.
+    """
 
     __tablename__ = "upstream_login"
 
@@ -165,6 +169,9 @@ SPEND_STATE = Change(
     WHERE state_digest = :digest AND returned_at IS NULL AND expires_at > {now}
     """,
     returning=("id", "provider_id", "interaction_id", "journey"),
+)
+READ_LATEST = Query(
+    "SELECT provider_id, outcome FROM upstream_login WHERE interaction_id = :interaction_id ORDER BY id DESC LIMIT 1"
 )
 READ_SPENT_STATE = Query("SELECT id, journey FROM upstream_login WHERE state_digest = :digest")
 

@@ -21,7 +21,7 @@ from idp.citizens.names import NameMatch, same_name
 from idp.citizens.registry import PopulationRegistry
 from idp.citizens.registry import Reason as AskedFor
 from idp.citizens.verification import Said
-from idp.core.database import database_now, db
+from idp.core.database import HotPath, as_uuid, database_now, db
 from idp.core.ids import digest
 from idp.core.keyring import Keyring, Purpose
 from idp.core.levels import Level
@@ -30,7 +30,7 @@ from idp.notify import notices
 from idp.notify.notices import Notice
 from idp.upstream import say
 from idp.upstream.login import Found, Journey
-from idp.upstream.models import UpstreamIdentity, UpstreamLogin, UpstreamSession, id_token_place
+from idp.upstream.models import READ_LATEST, UpstreamIdentity, UpstreamLogin, UpstreamSession, id_token_place
 from idp.upstream.record import Provider
 from idp.upstream.refusal import DONE, Reason, UpstreamRefused
 
@@ -99,22 +99,43 @@ def note_session(
     found: Found, session_id: UUID, citizen_id: UUID, *, journey: Journey, provider: Provider, keyring: Keyring
 ) -> None:
     """Note that a journey ended well and which session of ours it opened; the caller commits. Events: accepted."""
-    now = database_now()
+    values = session_values(found, session_id, provider=provider, keyring=keyring, now=database_now())
     db.session.execute(sa.update(UpstreamLogin).where(UpstreamLogin.id == journey.id).values(outcome=DONE))
-    row = db.session.get(UpstreamSession, session_id) or UpstreamSession(session_id=session_id)
-    row.provider_id = provider.id
-    row.subject_index = subject_index(provider, found.asserted.subject, keyring=keyring)
-    row.sid_digest = None if found.asserted.sid is None else digest(found.asserted.sid)
-    row.id_token = keyring.seal(found.id_token, id_token_place(session_id)) if provider.ends_sessions else None
-    row.expires_at = now + _KEPT
-    db.session.add(row)
+    db.session.merge(UpstreamSession(session_id=session_id, **values))
     record(
         db.session,
         Event.UPSTREAM_ACCEPTED,
         citizen_id=citizen_id,
         session_id=session_id,
-        detail={"provider": provider.slug, "level": int(found.asserted.level)},
+        detail=accepted_detail(found, provider),
     )
+
+
+def session_values(
+    found: Found, session_id: UUID, *, provider: Provider, keyring: Keyring, now: datetime
+) -> dict[str, object]:
+    """Return what is kept of a session that `provider` opened, by the names of `UpstreamSession`."""
+    return {
+        "provider_id": provider.id,
+        "subject_index": subject_index(provider, found.asserted.subject, keyring=keyring),
+        "sid_digest": None if found.asserted.sid is None else digest(found.asserted.sid),
+        "id_token": keyring.seal(found.id_token, id_token_place(session_id)) if provider.ends_sessions else None,
+        "expires_at": now + _KEPT,
+    }
+
+
+def accepted_detail(found: Found, provider: Provider) -> dict[str, str | int | bool]:
+    """Return the detail of the event that tells of an accepted sign-in."""
+    return {"provider": provider.slug, "level": int(found.asserted.level)}
+
+
+def is_as_known(profile: Profile, known: Profile, status: RegistryStatus) -> bool:
+    """Tell whether name and birth date are those of an account that the register has confirmed, its last word yes.
+
+    When its word is too old the dispatcher asks again, as after any other sign-in.
+    """
+    is_same_name = same_name(profile.full_name, known.full_name) is not NameMatch.DIFFERENT
+    return is_same_name and profile.birth.agrees_with(known.birth) and status is RegistryStatus.ACTIVE
 
 
 def note_refusal(reason: Reason, *, login_id: UUID | None, slug: str, client_id: UUID | None) -> None:
@@ -131,16 +152,10 @@ def note_refusal(reason: Reason, *, login_id: UUID | None, slug: str, client_id:
     db.session.commit()
 
 
-def latest(interaction_id: UUID) -> tuple[UUID, str | None] | None:
+def latest(interaction_id: UUID, *, hot_path: HotPath) -> tuple[UUID, str | None] | None:
     """Return provider and outcome of the last journey on the pages of an interaction, None before the first."""
-    row = db.session.execute(
-        sa.select(UpstreamLogin.provider_id, UpstreamLogin.outcome)
-        .where(UpstreamLogin.interaction_id == interaction_id)
-        .order_by(UpstreamLogin.id.desc())
-        .limit(1)
-    ).first()
-    db.session.rollback()
-    return None if row is None else (row.provider_id, row.outcome)
+    row = hot_path.one(READ_LATEST, {"interaction_id": interaction_id})
+    return None if row is None else (as_uuid(row["provider_id"]), row["outcome"])
 
 
 def _linked(provider: Provider, subject: str, keyring: Keyring) -> UUID | None:
@@ -165,19 +180,14 @@ def _holder(found: Found, keyring: Keyring) -> UUID | None:
 
 
 def _agrees(citizen_id: UUID, profile: Profile, keyring: Keyring) -> bool:
-    """Tell whether name and birth date are those of the account, which the register has confirmed before.
-
-    When its word is too old the dispatcher asks again, as after any other sign-in. Raises UpstreamRefused where its
-    last word was no.
-    """
+    """Tell whether the account is as `is_as_known` says. Raises UpstreamRefused where it is disabled or closed."""
     citizen = db.session.get_one(Citizen, citizen_id)
     if citizen.state in (CitizenState.DISABLED, CitizenState.CLOSED):
         db.session.rollback()
         raise UpstreamRefused(Reason.DISABLED)
     known = profile_of(citizen, keyring)
     db.session.rollback()
-    is_same_name = same_name(profile.full_name, known.full_name) is not NameMatch.DIFFERENT
-    return is_same_name and profile.birth.agrees_with(known.birth) and citizen.registry_status is RegistryStatus.ACTIVE
+    return is_as_known(profile, known, citizen.registry_status)
 
 
 def _refuse(said: Said | None) -> None:

@@ -65,6 +65,7 @@ def set_one(citizen_id: UUID, provider: Provider, *, is_allowed: bool, session_i
     if not _hold(citizen_id) or allows(citizen_id, provider.id) is is_allowed:
         return False
     _name(citizen_id, provider.id, is_allowed=is_allowed, now=database_now())
+    _said(citizen_id)
     record(
         db.session,
         Event.UPSTREAM_CHOSEN,
@@ -97,6 +98,7 @@ def set_others(
     row = db.session.get(OtherProviders, citizen_id) or OtherProviders(citizen_id=citizen_id)
     row.are_allowed, row.changed_at = are_allowed, now
     db.session.add(row)
+    _said(citizen_id)
     record(
         db.session,
         Event.UPSTREAM_CHOSEN,
@@ -113,6 +115,15 @@ def set_others(
 def _hold(citizen_id: UUID) -> bool:
     """Hold the citizen's row, as a sign-in by a provider does: one of the two sees what the other did."""
     return db.session.get(Citizen, citizen_id, with_for_update=True, populate_existing=True) is not None
+
+
+def _said(citizen_id: UUID) -> None:
+    """Move the account's version on: who has read it, for a sign-in that waits for this row, reads it again."""
+    db.session.execute(
+        sa.update(Citizen).where(Citizen.id == citizen_id).values(version=Citizen.version + 1),
+        execution_options={"synchronize_session": False},
+    )
+    db.session.expire(db.session.get_one(Citizen, citizen_id))
 
 
 def _name(citizen_id: UUID, provider_id: UUID, *, is_allowed: bool, now: datetime) -> None:

@@ -13,6 +13,7 @@ import idp.agencies.models
 import idp.oidc
 import idp.sso.models
 import idp.sso.opening
+import idp.upstream.familiar
 from idp.core.database import Change, Query, _postgres, _postgres_change
 from tests import services
 from tests.bench import seed
@@ -34,7 +35,7 @@ def _statements() -> dict[Query | Change, str]:
     modules = [importlib.import_module(name) for name in names]
     modules.sort(key=lambda module: not module.__name__.endswith((".models", ".statements")))
     found: dict[Query | Change, str] = {}
-    for module in (idp.sso.models, idp.sso.opening, idp.agencies.models, *modules):
+    for module in (idp.sso.models, idp.sso.opening, idp.upstream.familiar, idp.agencies.models, *modules):
         for name, value in vars(module).items():
             if isinstance(value, Query | Change):
                 found.setdefault(value, f"{module.__name__.removeprefix('idp.')}.{name}")
@@ -46,6 +47,10 @@ _STATEMENTS = _statements()
 # One row for each table that a plain login leaves empty.
 _FIRST = (
     "INSERT INTO client_logo SELECT id, sha256('x'::bytea), 'image/png', 'x'::bytea FROM client LIMIT 1",
+    (
+        "INSERT INTO upstream_provider (id, slug, state, document, version, created_at, updated_at) "
+        "VALUES (md5('provider')::uuid, 'provider', 'enabled', '{}', 1, now(), now())"
+    ),
     "INSERT INTO resource_identifier SELECT 'https://api.example/', id FROM client LIMIT 1",
 )
 # Copies of a real row under other keys: (table, rows, the columns that differ).
@@ -67,6 +72,11 @@ _COPIES = (
     ("client_logo", _CLIENTS, "'client_id', md5('client' || n)::uuid"),
     ("resource_identifier", _CLIENTS, "'identifier', 'https://api.example/' || n"),
     ("citizen", _ROWS, "'id', md5('citizen' || n)::uuid"),
+    (
+        "citizen_number",
+        _ROWS,
+        "'id', md5('number' || n)::uuid, 'citizen_id', md5('citizen' || n)::uuid, 'number_index', md5('index' || n)",
+    ),
     ("pairwise_subject", _ROWS, "'citizen_id', md5('citizen' || n)::uuid, 'sub', 'sub-' || n"),
     ("consent", _ROWS, "'citizen_id', md5('citizen' || n)::uuid"),
     (
@@ -130,6 +140,21 @@ _MADE = (
             "md5('delivery' || n)::uuid, md5('session' || n)::uuid, md5('citizen' || n)::uuid, "
             f"md5('client' || n % {_CLIENTS})::uuid, 'sub', 'confirmed', 1, now(), "
             "CASE WHEN n % 2000 = 0 THEN now() END, now() + interval '30 days'"
+        ),
+    ),
+    (
+        "upstream_identity",
+        _FEWER,
+        "provider_id, subject_index, index_key_id, citizen_id, created_at, last_used_at",
+        "md5('provider')::uuid, md5('subject' || n), 'key', md5('citizen' || n)::uuid, now(), now()",
+    ),
+    (
+        "upstream_login",
+        _FEWER,
+        "id, state_digest, provider_id, interaction_id, journey, created_at, expires_at",
+        (
+            "md5('login' || n)::uuid, sha256(('state' || n)::bytea), md5('provider')::uuid, "
+            "md5('interaction' || n)::uuid, '', now(), now() + interval '10 minutes'"
         ),
     ),
     ("logout_breaker", _CLIENTS, "client_id, failures", "md5('client' || n)::uuid, 0"),

@@ -481,6 +481,6 @@ def test_return_of_a_known_person_keeps_to_its_statements(
         with asked_by_pages(provider) as (statements, commits):
             page = visit.back()
         finish(browser, page)
-    assert len(statements) <= 19, statements
-    assert len(commits) == 1
-    assert sum("now()" in each for each in statements) <= 1, statements
+    # All of it goes over prepared statements, which tests/bench/test_statements.py counts.
+    assert statements == []
+    assert commits == []

@@ -97,7 +97,7 @@ def take_user_code() -> Response:
     else:
         client = _client_of(found, provider)
         opened = interaction.open_interaction(
-            found.request, client.id, settings=provider.settings, keyring=provider.keyring
+            found.request, client.id, settings=provider.settings, keyring=provider.keyring, hot_path=provider.hot_path
         )
         return enter(opened, provider)
     return _device_page(typed[: user_codes.LONGEST_TYPED], [problem], status=400)
@@ -218,7 +218,11 @@ def sign_in_for_approvals() -> Response:
         raise Failure(errors.FORM_EXPIRED)
     provider = services()
     opened = interaction.open_interaction(
-        own_request("/approvals"), None, settings=provider.settings, keyring=provider.keyring
+        own_request("/approvals"),
+        None,
+        settings=provider.settings,
+        keyring=provider.keyring,
+        hot_path=provider.hot_path,
     )
     return enter(opened, provider)
 
@@ -247,6 +251,7 @@ def open_approval() -> Response:
                     client.id,
                     settings=provider.settings,
                     keyring=provider.keyring,
+                    hot_path=provider.hot_path,
                 )
                 return enter(opened, provider)
     # Answered, expired, or shown to somebody who has signed out since: the list says what there is.

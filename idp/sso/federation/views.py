@@ -10,12 +10,22 @@ from idp.core.database import db
 from idp.core.errors import Failure
 from idp.core.parameters import Parameters
 from idp.core.web import query_parameters, see_other
-from idp.sso import session
+from idp.sso import opening, session
 from idp.sso.federation import choices, logout
 from idp.sso.services import services
 from idp.sso.steps import Step
-from idp.sso.views import LAST_PROVIDER, Arrival, arrive, failure_page, page, path_of, signed_in, step_page
-from idp.upstream import reconcile
+from idp.sso.views import (
+    LAST_PROVIDER,
+    Arrival,
+    arrive,
+    failure_page,
+    page,
+    path_of,
+    signed_in,
+    signed_in_at_once,
+    step_page,
+)
+from idp.upstream import familiar, reconcile
 from idp.upstream.login import Found, Journey
 from idp.upstream.record import Provider
 from idp.upstream.refusal import Reason, UpstreamRefused
@@ -54,7 +64,10 @@ def leave(arrival: Arrival, slug: str) -> Response:
 
 def is_hinted(arrival: Arrival, provider: Provider) -> bool:
     """Tell whether the portal has named this provider and the citizen has not been there yet on these pages."""
-    return provider.slug == arrival.visit.request.idp_hint and reconcile.latest(arrival.visit.id) is None
+    return (
+        provider.slug == arrival.visit.request.idp_hint
+        and reconcile.latest(arrival.visit.id, hot_path=arrival.services.hot_path) is None
+    )
 
 
 def _notice_page(arrival: Arrival, provider: Provider) -> Response:
@@ -119,8 +132,43 @@ def _answer(arrival: Arrival, journey: Journey, provider: Provider | None, param
 
 def _reconciled(arrival: Arrival, journey: Journey, provider: Provider | None, found: Found) -> Response:
     assert provider is not None
-    given = arrival.services
     vouched = session.Vouched(provider.id, found.asserted.level, found.asserted.amr, found.asserted.authenticated_at)
+    response = _as_before(arrival, journey, provider, found, vouched)
+    if response is None:
+        response = _looked_over(arrival, journey, provider, found, vouched)
+    web.set_cookie(response, LAST_PROVIDER, provider.slug, arrival.services.settings, max_age=_KEPT_SECONDS)
+    return response
+
+
+def _as_before(
+    arrival: Arrival, journey: Journey, provider: Provider, found: Found, vouched: session.Vouched
+) -> Response | None:
+    """Sign in whom the provider has brought before, where nothing about them is new; None where it has to be seen."""
+    given = arrival.services
+    if not arrival.is_first:
+        return None
+    known = familiar.recognise(found, provider=provider, keyring=given.keyring, hot_path=given.hot_path)
+    if known is None:
+        return None
+    return signed_in_at_once(
+        arrival,
+        known.citizen_id,
+        frozenset(),
+        proven=opening.Proven(known.proofing, known.registry_status, known.now),
+        brought=opening.Brought(
+            vouched,
+            known.version,
+            lambda key: familiar.noted(
+                found, key, now=known.now, journey=journey, provider=provider, keyring=given.keyring
+            ),
+        ),
+    )
+
+
+def _looked_over(
+    arrival: Arrival, journey: Journey, provider: Provider, found: Found, vouched: session.Vouched
+) -> Response:
+    given = arrival.services
     for is_last_try in (False, True):
         try:
             citizen_id = reconcile.reconcile(
@@ -130,7 +178,7 @@ def _reconciled(arrival: Arrival, journey: Journey, provider: Provider | None, f
                 keyring=given.keyring,
                 registry=given.registry,
             )
-            response = signed_in(
+            return signed_in(
                 arrival,
                 citizen_id,
                 frozenset(),
@@ -139,14 +187,12 @@ def _reconciled(arrival: Arrival, journey: Journey, provider: Provider | None, f
                     found, session_id, citizen_id, journey=journey, provider=provider, keyring=given.keyring
                 ),
             )
-            break
         except IntegrityError:
             # The same person came by another tab at the same moment; the second look finds what that one made.
             db.session.rollback()
             if is_last_try:
                 raise
-    web.set_cookie(response, LAST_PROVIDER, provider.slug, given.settings, max_age=_KEPT_SECONDS)
-    return response
+    raise AssertionError("a second try returns or raises")
 
 
 # --- what a provider tells us ------------------------------------------------------------------------------------
