@@ -5,6 +5,7 @@ from datetime import datetime
 from uuid import UUID
 
 import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Mapped, mapped_column
 
 from idp.audit.events import Event
@@ -84,13 +85,18 @@ def listed() -> tuple[OnDuty, ...]:
 def join(citizen_id: UUID, role: Role, *, by: UUID | None) -> UUID:
     """Make a citizen a member from now on; the caller commits. `by` is the member who invited, None at the terminal.
 
-    Raises AlreadyStaff. Events: joined.
+    Raises AlreadyStaff, upon which the caller rolls back. Events: joined.
     """
     working = sa.select(StaffMember.id).where(StaffMember.citizen_id == citizen_id, *_at_work())
     if db.session.scalar(working) is not None:
         raise AlreadyStaff
     member = StaffMember(id=new_id(), citizen_id=citizen_id, role=role.value, agency=None, joined_at=database_now())
     db.session.add(member)
+    try:
+        db.session.flush()
+    except IntegrityError:
+        # Two invitations accepted at the same moment.
+        raise AlreadyStaff from None
     record(
         db.session,
         Event.STAFF_JOINED,

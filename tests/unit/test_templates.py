@@ -116,6 +116,7 @@ def contexts(name: str) -> dict[str, dict[str, Any]]:
     field = {**form, "errors": []}
     ways = {**field, "back": "/signin/h/login", "first": "/signin/h/forgotten"}
     desk = {"action": "/counter/step", "csrf": "c" * 43, "errors": [], "counter": name, "documents": DOCUMENTS}
+    office = {"action": "/console/step", "csrf": "c" * 43, "errors": []}
     disclosure = {
         **form,
         "full_name": name,
@@ -425,6 +426,22 @@ def contexts(name: str) -> dict[str, dict[str, Any]]:
         "account/number.html": {
             "person": person, "action": "/account/number", "csrf": "c" * 43, "formers": [(name, name)] * 2,
         },
+        "console/sign_in.html": {"action": "/console/signin", "wanted": name, "is_again": True, "kept": name},
+        "console/home.html": {
+            **office, "role": "owner", "links": [("providers", "/console/providers"), ("staff", "/console/staff")],
+            "has_joined": True, "leave_csrf": "c" * 43,
+        },
+        "console/invitation.html": {**office, "role": "auditor", "state": "weak", "wanted": name},
+        "console/staff.html": {
+            **office,
+            "rows": [{"name": each, "role": "owner", "since": "22/11/2026 16:20", "is_self": True, "path": "/console"}
+                     for each in (name, "")],
+            "waiting": [{"mail": name, "role": "support", "until": "22/11/2026 16:20", "path": "/console"}],
+            "can_change": True, "done": "invited",
+        },
+        "console/staff_invite.html": {**office, "mail": name, "role": "support", "roles": ["owner", "support"]},
+        "console/staff_end.html": {**office, "name": name, "role": "owner", "is_self": False},
+        "console/staff_withdraw.html": {**office, "mail": name, "role": "owner"},
         "errors/error.html": {
             "title": name, "message": name, "advice": name, "code": "PR-001", "reference": name, "back": back,
         },
@@ -463,7 +480,18 @@ def render(template: str, language: str = "vi", name: str = "Thư viện số", 
 
 def test_every_template_is_rendered_here() -> None:
     found = {path.relative_to(TEMPLATES).as_posix() for path in TEMPLATES.rglob("*.html")}
-    ours = ("home.html", "status.html", "sso/", "enrolment/", "oidc/", "decoupled/", "account/", "counter/", "errors/")
+    ours = (
+        "home.html",
+        "status.html",
+        "sso/",
+        "enrolment/",
+        "oidc/",
+        "decoupled/",
+        "account/",
+        "counter/",
+        "console/",
+        "errors/",
+    )
     assert {path for path in found if path.startswith(ours)} == set(PAGES)
 
 
@@ -499,6 +527,9 @@ def test_hostile_names_are_text_when_a_page_shows_them(template: str, language: 
         "counter/help.html",
         "counter/second.html",
         "counter/mandate_end.html",
+        "console/home.html",
+        "console/invitation.html",
+        "console/staff_invite.html",
         "account/language.html",
         "account/data.html",
         "account/lock.html",
@@ -536,7 +567,13 @@ def test_every_form_posts_with_its_csrf_value(template: str) -> None:
     page = render(template)
     forms = page.all("form")
     assert all(form["method"] == "post" for form in forms)
-    if template in ("decoupled/device.html", "account/sign_in.html", "counter/sign_in.html", "oidc/form_post.html"):
+    if template in (
+        "decoupled/device.html",
+        "account/sign_in.html",
+        "counter/sign_in.html",
+        "console/sign_in.html",
+        "oidc/form_post.html",
+    ):
         # Open pages, as a link does: there is no state yet that a forged post could change; the last posts elsewhere.
         return
     tokens = [field["value"] for field in page.all("input") if field.get("name") in ("csrf", "token")]
