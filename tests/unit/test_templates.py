@@ -15,6 +15,7 @@ from jinja2 import ChoiceLoader, Environment, FileSystemLoader, PackageLoader, P
 
 from idp.citizens.assurance import Proofing
 from idp.citizens.counter_acts import Act
+from idp.console.providers.reading import State
 from idp.core import i18n
 from idp.core.levels import Level
 from idp.counter.forms import DOCUMENTS, CardForm
@@ -28,6 +29,10 @@ STATIC = ROOT / "idp" / "static"
 MANIFEST = json.loads((STATIC / "manifest.json").read_text(encoding="utf-8"))
 HOSTILE = """<script>alert(1)</script>" onfocus="alert(2)" x='"""
 CLOSED = ("upstream.closed.unavailable", "upstream.closed.agency", "upstream.closed.level")
+RECORD = (
+    "names", "descriptions", "issuer", "client", "auth", "secret", "endpoints", "levels", "without-acr", "ceiling",
+    "amr", "scopes", "claims", "agencies", "signed", "encrypted", "flags",
+)  # fmt: skip
 VOID = {"meta", "link", "input", "rect", "br", "hr", "img", "path"}
 
 
@@ -116,6 +121,7 @@ def contexts(name: str) -> dict[str, dict[str, Any]]:
     field = {**form, "errors": []}
     ways = {**field, "back": "/signin/h/login", "first": "/signin/h/forgotten"}
     desk = {"action": "/counter/step", "csrf": "c" * 43, "errors": [], "counter": name, "documents": DOCUMENTS}
+    seen = SimpleNamespace(name=name, slug="a", version=3, problems=(name,), is_enabled=True, misses=2)
     office = {"action": "/console/step", "csrf": "c" * 43, "errors": []}
     disclosure = {
         **form,
@@ -441,6 +447,41 @@ def contexts(name: str) -> dict[str, dict[str, Any]]:
         },
         "console/staff_invite.html": {**office, "mail": name, "role": "support", "roles": ["owner", "support"]},
         "console/staff_end.html": {**office, "name": name, "role": "owner", "is_self": False},
+        "console/providers.html": {
+            **office,
+            "rows": [
+                {"slug": each.value, "name": name, "state": each.value, "version": 3, "changed": "22/11/2026 16:20",
+                 "path": "/console/providers/a"}
+                for each in State
+            ],
+            "can_change": True,
+        },
+        "console/provider.html": {
+            **office, "provider": seen, "state": "unusable", "done": "cut", "ended": 2, "changed": "22/11/2026 16:20",
+            "health": {"word": "down", "since": "22/11/2026 16:20", "checked": "22/11/2026 16:21"},
+            "cut": {"agencies": name, "level": "loa2", "reasons": {"vi": name}, "since": "22/11/2026 16:20",
+                    "until": None},
+            "rows": [(word, [name]) for word in RECORD], "document": name, "registered": {"jwks_uri": name},
+            "path": "/console/providers/a", "can_change": True, "can_cut": True,
+        },
+        "console/provider_change.html": {
+            **office, "known": seen, "text": name, "seen": 3, "newer": name,
+            "changes": [SimpleNamespace(member=name, before=name, after=None)], "path": "/console/providers/a",
+        },
+        "console/provider_confirm.html": {
+            **office, "known": seen, "text": name, "seen": 3,
+            "changes": [SimpleNamespace(member=name, before=None, after=name)], "needs_secret": True, "is_kept": False,
+        },
+        "console/provider_switch.html": {
+            **office, "provider": seen, "wanted": "disabled", "path": "/console/providers/a",
+        },
+        "console/provider_cut.html": {
+            **office, "provider": seen, "form": {"agencies": name, "level": "any", "reason-vi": name}, "seen": 3,
+            "levels": ["any", "loa1", "loa2", "loa3"], "is_again": False, "path": "/console/providers/a",
+        },
+        "console/provider_uncut.html": {
+            **office, "provider": seen, "reasons": [("vi", name)], "path": "/console/providers/a",
+        },
         "console/staff_withdraw.html": {**office, "mail": name, "role": "owner"},
         "errors/error.html": {
             "title": name, "message": name, "advice": name, "code": "PR-001", "reference": name, "back": back,
