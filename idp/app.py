@@ -35,6 +35,12 @@ from idp.audit.job import Sealing, key_of
 from idp.citizens.applicants.waiting import WaitingEnrolments
 from idp.citizens.contacts import CitizenContacts
 from idp.citizens.registry import registry
+from idp.console import views as console_views
+from idp.console.invitation import views as console_invitation_views
+from idp.console.providers import views as console_providers_views
+from idp.console.providers.change import views as console_change_views
+from idp.console.providers.incident import views as console_incident_views
+from idp.console.staff import views as console_staff_views
 from idp.core import keyring, runner, settings, web
 from idp.core import logging as core_logging
 from idp.core.database import db, driver_url, engine_options, hot_path, prepare_engine
@@ -166,6 +172,12 @@ def create_app(chosen: Settings | None = None) -> Flask:
         counter_citizen_views.blueprint,
         counter_mandates_views.blueprint,
         assist_views.blueprint,
+        console_views.blueprint,
+        console_invitation_views.blueprint,
+        console_staff_views.blueprint,
+        console_providers_views.blueprint,
+        console_change_views.blueprint,
+        console_incident_views.blueprint,
         ops_views.blueprint,
     ):
         app.register_blueprint(blueprint)

@@ -35,6 +35,7 @@ KEPT = {
     "offline_grant": "revoked, and deleted when its time is over: a refresh token used again is recognised",
     "logout_delivery": "the word that agencies are still owed, deleted after 30 days",
     "officer": "who worked at which counter: other people's acts are told by it",
+    "staff_member": "who ran the provider: what was done in its name is told by it",
     "counter_act": "what officers did for the citizen, part of the history; row keys and a reference only",
     "decoupled_request": "lives for minutes",
 }

@@ -31,6 +31,7 @@ _NOUNS = {
     "sandbox": "Start what a sandbox needs beside the provider.",
     "secrets": "Make the keyring, and change its keys.",
     "settings": "Show the settings in force, or their reference.",
+    "staff": "Invite national staff, list it, end somebody's work.",
     "upstream": "Keep the identity providers that citizens may come by.",
 }
 

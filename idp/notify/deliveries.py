@@ -27,7 +27,7 @@ from idp.notify import codes, letter, mail, refusals, sms, statements
 from idp.notify.channels import Channel, Letter, NotCarried, Sender
 from idp.notify.mail import MailSender
 from idp.notify.models import NoticeState, facts_place, recipient_place
-from idp.notify.notices import Notice
+from idp.notify.notices import INVITATION_PATH, Notice
 
 log = logging.getLogger("idp.notify")
 
@@ -252,7 +252,18 @@ class Notices:
         kind, not_me = Notice(taken.kind), None
         if kind not in refusals.NOBODYS_ACT:
             not_me = refusals.link(taken.id, issuer=self._settings.issuer, keyring=self._keyring)
-        return letter.compose(kind, facts, at=taken.created_at, language=language, service_name=service, not_me=not_me)
+        invitation = None
+        if kind is Notice.STAFF_INVITED:
+            invitation = f"{self._settings.issuer}{INVITATION_PATH}/{facts['invitation']}"
+        return letter.compose(
+            kind,
+            facts,
+            at=taken.created_at,
+            language=language,
+            service_name=service,
+            not_me=not_me,
+            invitation=invitation,
+        )
 
     def _put_off(self, taken: Taken, outcome: str) -> None:
         log.warning("notice not sent", extra={"outcome": outcome})

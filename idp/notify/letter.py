@@ -36,10 +36,12 @@ def compose(
     language: str,
     service_name: str,
     not_me: str | None = None,
+    invitation: str | None = None,
 ) -> Letter:
     """Return the letter of a notice of `kind` about what happened `at`.
 
-    `not_me` is the link by which its reader disowns that (`refusals`), None where nobody's act is told of.
+    `not_me` is the link by which its reader disowns that (`refusals`), None where nobody's act is told of;
+    `invitation` the one by which they accept what is offered.
     """
     service = _line(service_name)
     subject = translate(language, f"notice.{kind}.subject", service=service)
@@ -59,6 +61,8 @@ def compose(
         details.append(translate(language, "notice.provider", provider=provider))
     if isinstance(reference := facts.get("reference"), str):
         details.append(translate(language, "notice.reference", reference=_line(reference)))
+    if isinstance(role := facts.get("role"), str):
+        details.append(translate(language, "notice.role", role=translate(language, f"staff.role.{role}")))
     if isinstance(left := facts.get("left"), str):
         details.append(translate(language, "notice.codes-left", left=left))
     if isinstance(day := facts.get("day"), str):
@@ -66,10 +70,12 @@ def compose(
     advice = translate(language, f"notice.{kind}.advice", service=service)
     end = translate(language, "notice.no-link", service=service)
     paragraphs, marked = [advice], [escape(advice)]
-    if not_me is not None:
-        offer, promise = translate(language, "notice.not-me"), translate(language, "notice.not-me-safe")
-        paragraphs += [f"{offer}\n{not_me}", promise]
-        address = escape(not_me)
+    for link, words in ((not_me, "notice.not-me"), (invitation, "notice.invitation")):
+        if link is None:
+            continue
+        offer, promise = translate(language, words), translate(language, f"{words}-safe")
+        paragraphs += [f"{offer}\n{link}", promise]
+        address = escape(link)
         marked += [f'{escape(offer)}<br>\n<a href="{address}">{address}</a>', escape(promise)]
     text = "\n\n".join([what, "\n".join(details), *paragraphs, end]) + "\n"
     items = "\n".join(f"<li>{escape(detail)}</li>" for detail in details)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
-from typing import TypeAlias
+from typing import Final, TypeAlias
 from uuid import UUID
 
 from idp.core import clock
@@ -19,6 +19,8 @@ Fact: TypeAlias = str | Mapping[str, str]
 
 KEPT = timedelta(days=30)
 """How long it can be read how it went."""
+INVITATION_PATH: Final = "/console/invitation"
+"""Where the link of an invitation leads; its secret follows."""
 
 
 class Notice(StrEnum):
@@ -27,8 +29,9 @@ class Notice(StrEnum):
     NEW_DEVICE has the facts `agency` and `device`, NEW_AGENCY has `agency`, both the `session` they tell of (never in
     words); RECOVERY_CODE_USED has `left` (how many codes remain), CLOSING_ASKED and CLOSING_SOON have the `day`; what
     happened at a counter has `counter` and `reference`, HELPED the `agency` besides; what is about one identity
-    provider has `provider`; the others have none. Agency, counter and provider are names by language, because the
-    language is chosen when the notice is sent. ACCOUNT_LOCKED is the citizen's own act, ACCOUNT_STOPPED the register's
+    provider has `provider`; STAFF_INVITED has the `role` offered and the secret of the `invitation`; the others have
+    none. Agency, counter and provider are names by language, because the language is chosen when the notice is sent.
+    ACCOUNT_LOCKED is the citizen's own act, ACCOUNT_STOPPED the register's
     word, ACCOUNT_BLOCKED the operator's.
     """
 
@@ -73,6 +76,7 @@ class Notice(StrEnum):
     PROVIDER_ALLOWED = "provider-allowed"
     NEW_PROVIDERS_BLOCKED = "new-providers-blocked"
     NEW_PROVIDERS_ALLOWED = "new-providers-allowed"
+    STAFF_INVITED = "staff-invited"
 
     @property
     def is_for_all_contacts(self) -> bool:

@@ -31,9 +31,10 @@ NOBODYS_ACT: Final = frozenset(
         Notice.LEVEL_CHANGED,
         Notice.NUMBER_REPLACED,
         Notice.RIGHTS_ANSWERED,
+        Notice.STAFF_INVITED,
     }
 )
-"""Kinds that tell of what the register or an office did: there is nothing to disown."""
+"""Kinds that tell of what the register, an office or a colleague did: there is nothing to disown."""
 _KEY_LENGTH = 16
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{64}")
 

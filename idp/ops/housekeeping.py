@@ -33,12 +33,15 @@ from idp.oidc import models as oidc
 from idp.oidc.decoupled import models as decoupled
 from idp.sso import agreements, devices, disowned
 from idp.sso import models as sso
+from idp.staff import invitations as staff_invitations
+from idp.staff import members as staff_members
 from idp.upstream import models as upstream
 
 # Every module with tables; importing this one gives the metadata all of them.
 ROOMS: tuple[ModuleType, ...] = (
     limits, keys, audit, inspector, notify, agencies, citizens, applicants, closing, erasure, rights, officers,
-    counter_acts, pairing, mandates, upstream, sso, agreements, devices, disowned, oidc, decoupled,
+    counter_acts, pairing, mandates, upstream, staff_members, staff_invitations, sso, agreements, devices, disowned, oidc,
+    decoupled,
 )  # fmt: skip
 BITE = 1_000
 EVERY = 3_600

@@ -39,8 +39,9 @@ def apply(
 ) -> tuple[UpstreamProvider, bool]:
     """Create or change the provider of `document`; return its row and whether it is new. Commits.
 
-    Version 0 is seen where there was none. Side effects: makes the keys that it is to encrypt to, where there are none
-    yet, in a transaction of their own. Raises OutdatedProvider.
+    Version 0 is seen where there was none. A document that says what is on record, without a secret, changes nothing:
+    the version stays, and there is no event. Side effects: makes the keys that it is to encrypt to, where there are
+    none yet, in a transaction of their own. Raises OutdatedProvider.
     """
     kinds = {decryption.KIND_BY_ALGORITHM[each.alg] for each in document.record.encryptions.values()}
     rotation.ensure_keys(keyring, sorted(kinds))
@@ -50,6 +51,8 @@ def apply(
         row = _find(document.slug)
         is_new = row is None
         check_seen(0 if row is None else row.version, seen)
+        if row is not None and document.secret is None and row.document == dict(document.members):
+            return row, False
         if row is None:
             row = UpstreamProvider(
                 id=new_id(),

@@ -15,6 +15,7 @@ from jinja2 import ChoiceLoader, Environment, FileSystemLoader, PackageLoader, P
 
 from idp.citizens.assurance import Proofing
 from idp.citizens.counter_acts import Act
+from idp.console.providers.reading import State
 from idp.core import i18n
 from idp.core.levels import Level
 from idp.counter.forms import DOCUMENTS, CardForm
@@ -28,6 +29,10 @@ STATIC = ROOT / "idp" / "static"
 MANIFEST = json.loads((STATIC / "manifest.json").read_text(encoding="utf-8"))
 HOSTILE = """<script>alert(1)</script>" onfocus="alert(2)" x='"""
 CLOSED = ("upstream.closed.unavailable", "upstream.closed.agency", "upstream.closed.level")
+RECORD = (
+    "names", "descriptions", "issuer", "client", "auth", "secret", "endpoints", "levels", "without-acr", "ceiling",
+    "amr", "scopes", "claims", "agencies", "signed", "encrypted", "flags",
+)  # fmt: skip
 VOID = {"meta", "link", "input", "rect", "br", "hr", "img", "path"}
 
 
@@ -116,6 +121,8 @@ def contexts(name: str) -> dict[str, dict[str, Any]]:
     field = {**form, "errors": []}
     ways = {**field, "back": "/signin/h/login", "first": "/signin/h/forgotten"}
     desk = {"action": "/counter/step", "csrf": "c" * 43, "errors": [], "counter": name, "documents": DOCUMENTS}
+    seen = SimpleNamespace(name=name, slug="a", version=3, problems=(name,), is_enabled=True, misses=2)
+    office = {"action": "/console/step", "csrf": "c" * 43, "errors": []}
     disclosure = {
         **form,
         "full_name": name,
@@ -425,6 +432,57 @@ def contexts(name: str) -> dict[str, dict[str, Any]]:
         "account/number.html": {
             "person": person, "action": "/account/number", "csrf": "c" * 43, "formers": [(name, name)] * 2,
         },
+        "console/sign_in.html": {"action": "/console/signin", "wanted": name, "is_again": True, "kept": name},
+        "console/home.html": {
+            **office, "role": "owner", "links": [("providers", "/console/providers"), ("staff", "/console/staff")],
+            "has_joined": True, "leave_csrf": "c" * 43,
+        },
+        "console/invitation.html": {**office, "role": "auditor", "state": "weak", "wanted": name},
+        "console/staff.html": {
+            **office,
+            "rows": [{"name": each, "role": "owner", "since": "22/11/2026 16:20", "is_self": True, "path": "/console"}
+                     for each in (name, "")],
+            "waiting": [{"mail": name, "role": "support", "until": "22/11/2026 16:20", "path": "/console"}],
+            "can_change": True, "done": "invited",
+        },
+        "console/staff_invite.html": {**office, "mail": name, "role": "support", "roles": ["owner", "support"]},
+        "console/staff_end.html": {**office, "name": name, "role": "owner", "is_self": False},
+        "console/providers.html": {
+            **office,
+            "rows": [
+                {"slug": each.value, "name": name, "state": each.value, "version": 3, "changed": "22/11/2026 16:20",
+                 "path": "/console/providers/a"}
+                for each in State
+            ],
+            "can_change": True,
+        },
+        "console/provider.html": {
+            **office, "provider": seen, "state": "unusable", "done": "cut", "ended": 2, "changed": "22/11/2026 16:20",
+            "health": {"word": "down", "since": "22/11/2026 16:20", "checked": "22/11/2026 16:21"},
+            "cut": {"agencies": name, "level": "loa2", "reasons": {"vi": name}, "since": "22/11/2026 16:20",
+                    "until": None},
+            "rows": [(word, [name]) for word in RECORD], "document": name, "registered": {"jwks_uri": name},
+            "path": "/console/providers/a", "can_change": True, "can_cut": True,
+        },
+        "console/provider_change.html": {
+            **office, "known": seen, "text": name, "seen": 3, "newer": name,
+            "changes": [SimpleNamespace(member=name, before=name, after=None)], "path": "/console/providers/a",
+        },
+        "console/provider_confirm.html": {
+            **office, "known": seen, "text": name, "seen": 3,
+            "changes": [SimpleNamespace(member=name, before=None, after=name)], "needs_secret": True, "is_kept": False,
+        },
+        "console/provider_switch.html": {
+            **office, "provider": seen, "wanted": "disabled", "path": "/console/providers/a",
+        },
+        "console/provider_cut.html": {
+            **office, "provider": seen, "form": {"agencies": name, "level": "any", "reason-vi": name}, "seen": 3,
+            "levels": ["any", "loa1", "loa2", "loa3"], "is_again": False, "path": "/console/providers/a",
+        },
+        "console/provider_uncut.html": {
+            **office, "provider": seen, "reasons": [("vi", name)], "path": "/console/providers/a",
+        },
+        "console/staff_withdraw.html": {**office, "mail": name, "role": "owner"},
         "errors/error.html": {
             "title": name, "message": name, "advice": name, "code": "PR-001", "reference": name, "back": back,
         },
@@ -463,7 +521,18 @@ def render(template: str, language: str = "vi", name: str = "Thư viện số", 
 
 def test_every_template_is_rendered_here() -> None:
     found = {path.relative_to(TEMPLATES).as_posix() for path in TEMPLATES.rglob("*.html")}
-    ours = ("home.html", "status.html", "sso/", "enrolment/", "oidc/", "decoupled/", "account/", "counter/", "errors/")
+    ours = (
+        "home.html",
+        "status.html",
+        "sso/",
+        "enrolment/",
+        "oidc/",
+        "decoupled/",
+        "account/",
+        "counter/",
+        "console/",
+        "errors/",
+    )
     assert {path for path in found if path.startswith(ours)} == set(PAGES)
 
 
@@ -499,6 +568,9 @@ def test_hostile_names_are_text_when_a_page_shows_them(template: str, language: 
         "counter/help.html",
         "counter/second.html",
         "counter/mandate_end.html",
+        "console/home.html",
+        "console/invitation.html",
+        "console/staff_invite.html",
         "account/language.html",
         "account/data.html",
         "account/lock.html",
@@ -536,7 +608,13 @@ def test_every_form_posts_with_its_csrf_value(template: str) -> None:
     page = render(template)
     forms = page.all("form")
     assert all(form["method"] == "post" for form in forms)
-    if template in ("decoupled/device.html", "account/sign_in.html", "counter/sign_in.html", "oidc/form_post.html"):
+    if template in (
+        "decoupled/device.html",
+        "account/sign_in.html",
+        "counter/sign_in.html",
+        "console/sign_in.html",
+        "oidc/form_post.html",
+    ):
         # Open pages, as a link does: there is no state yet that a forged post could change; the last posts elsewhere.
         return
     tokens = [field["value"] for field in page.all("input") if field.get("name") in ("csrf", "token")]

@@ -1,0 +1,1 @@
+"""Describing a provider anew, or a new one: typed, looked at, confirmed."""

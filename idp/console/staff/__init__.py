@@ -1,0 +1,1 @@
+"""Who runs the provider: the list, inviting and ending, for owners."""
