@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 import flask
 from flask import Flask, Request, Response, g, render_template, request  # noqa: TID251 (the edge alone keeps g)
-from jinja2 import Template
+from jinja2 import ChoiceLoader, FileSystemLoader, PackageLoader, PrefixLoader, Template
 from sqlalchemy.exc import DBAPIError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException
@@ -360,6 +360,15 @@ def picture(content: bytes, media_type: str) -> Response:
 class _Request(Request):
     max_content_length = parameters.LONGEST_FORM
     max_form_parts = parameters.MOST_FIELDS
+
+
+def template_loader() -> ChoiceLoader:
+    """Return where templates come from: ours, in the package once installed and beside it in a checkout, and the
+    library's under its name."""
+    package = Path(__file__).resolve().parents[1]
+    installed = package / "templates"
+    ours = FileSystemLoader(installed if installed.is_dir() else package.parent / "templates")
+    return ChoiceLoader([ours, PrefixLoader({"govuk_frontend_jinja": PackageLoader("govuk_frontend_jinja")})])
 
 
 def install(
