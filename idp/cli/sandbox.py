@@ -18,7 +18,7 @@ import click
 from idp.cli.shared import Refused
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIApplication
+    from wsgiref.types import WSGIApplication
 
 HOST = "127.0.0.1"
 

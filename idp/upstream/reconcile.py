@@ -175,9 +175,11 @@ def _agrees(citizen_id: UUID, profile: Profile, keyring: Keyring) -> bool:
         db.session.rollback()
         raise UpstreamRefused(Reason.DISABLED)
     known = profile_of(citizen, keyring)
+    # Read now: after the rollback it would begin a transaction that stays open while the register is asked.
+    is_active = citizen.registry_status is RegistryStatus.ACTIVE
     db.session.rollback()
     is_same_name = same_name(profile.full_name, known.full_name) is not NameMatch.DIFFERENT
-    return is_same_name and profile.birth.agrees_with(known.birth) and citizen.registry_status is RegistryStatus.ACTIVE
+    return is_same_name and profile.birth.agrees_with(known.birth) and is_active
 
 
 def _refuse(said: Said | None) -> None:
