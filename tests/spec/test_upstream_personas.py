@@ -151,6 +151,12 @@ def test_each_fault_is_refused_with_its_reason_on_record(house: House, monkeypat
         assert _words(told, house) in page.text
 
 
+def test_a_low_level_is_raised_by_ways_of_ours_or_told_when_more_was_only_wished_for(house: House) -> None:
+    low = {"fault": "level-too-low"}
+    assert house.come({"person": "ordinary", **low}, acr_values="loa2").page.step == "code"
+    assert house.claims(house.come({**HANH, **low}, acr_values="loa2"))["acr"] == "loa1"
+
+
 def test_another_number_for_a_known_subject_is_refused_and_told(house: House) -> None:
     house.claims(house.come({"person": "newcomer-year-only"}))
     page = house.come({"person": "newcomer-year-only", "fault": "other-number"}).page

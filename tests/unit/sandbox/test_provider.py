@@ -11,6 +11,7 @@ import pytest
 from flask.testing import FlaskClient
 from jose import jwt
 
+from idp.agencies.reading import DocumentRefused
 from idp.sandbox.personas import demo_personas
 from idp.sandbox.provider import record
 from idp.sandbox.provider.faults import Fault
@@ -262,6 +263,8 @@ def test_it_is_on_this_machine_alone(client: Client) -> None:
 def test_its_metadata_and_its_document_agree(client: Client) -> None:
     document = record.provider_document(ISSUER, record.SLUG, SECRET)
     read(document, source="thu-nghiem", is_sandbox=True)
+    with pytest.raises(DocumentRefused):
+        read(document, source="thu-nghiem", is_sandbox=False)
     metadata = client.web.get("/.well-known/openid-configuration").get_json()
     assert metadata["issuer"] == document["issuer"]
     assert set(document["scope"].split()) <= set(metadata["scopes_supported"])
