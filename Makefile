@@ -26,7 +26,7 @@ endif
 help: ## Show what each target does.
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
 
-demo: .venv/.runtime ## Start two providers and two portals on this machine, with invented citizens; Ctrl-C ends all.
+demo: .venv/.runtime ## Start three providers and two portals on this machine, with invented citizens; Ctrl-C ends all.
 	@exec $(BIN)/python -m idp.cli demo
 
 test: .venv/.dev ## Run every check and test, on SQLite, PostgreSQL, Valkey, a browser, Apache and Node.

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from flask import Flask
-from jinja2 import ChoiceLoader, FileSystemLoader, PackageLoader, PrefixLoader
 from sqlalchemy.engine import Engine
 from werkzeug.middleware.proxy_fix import ProxyFix
 
@@ -102,12 +101,7 @@ def create_app(chosen: Settings | None = None) -> Flask:
         SQLALCHEMY_ENGINE_OPTIONS=engine_options(chosen.database_url),
         SEND_FILE_MAX_AGE_DEFAULT=_ASSET_LIFE,
     )
-    app.jinja_env.loader = ChoiceLoader(
-        [
-            FileSystemLoader(templates_directory()),
-            PrefixLoader({"govuk_frontend_jinja": PackageLoader("govuk_frontend_jinja")}),
-        ]
-    )
+    app.jinja_env.loader = web.template_loader()
     db.init_app(app)
     with app.app_context():
         prepare_engine(engine := db.engine)
@@ -240,9 +234,3 @@ def _enrolments(provided: Services, app: Flask) -> WaitingEnrolments:
     return WaitingEnrolments(
         hot_path=provided.hot_path, keyring=provided.keyring, registry=provided.registry, place=app.app_context
     )
-
-
-def templates_directory() -> Path:
-    """Return where the templates are: in the package once installed, beside it in a checkout."""
-    installed = _HERE / "templates"
-    return installed if installed.is_dir() else _HERE.parent / "templates"

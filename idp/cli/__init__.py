@@ -21,7 +21,7 @@ _NOUNS = {
     "clients": "Register the agencies' clients.",
     "db": "Bring the database to the schema of this version.",
     "deliveries": "Tell portals and citizens what happened, and show how that goes.",
-    "demo": "Start two providers and two portals with invented citizens.",
+    "demo": "Start three providers and two portals with invented citizens.",
     "housekeeping": "Delete what has expired and move signing keys on.",
     "keys": "Show and rotate the signing keys.",
     "officers": "Say who works at which counter.",

@@ -1,7 +1,8 @@
-"""`idp demo`: the provider, two portals and a second provider on this machine, with invented citizens, until Ctrl-C.
+"""`idp demo`: the provider, two portals and two more providers on this machine, with invented citizens, until Ctrl-C.
 
 Owns starting, telling and ending. Everything it starts is what an operator starts: the same commands, the same
-settings, SQLite under var/. Its people come from idp.sandbox, its clients from clients/registrations.
+settings, SQLite under var/. Its people come from idp.sandbox, its clients from clients/registrations. The test provider
+(idp.sandbox.provider) answers from threads of this process, which has loaded what it needs: it costs no start.
 """
 
 import json
@@ -18,6 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 import click
 
@@ -28,6 +30,7 @@ HOST = "127.0.0.1"
 """Where everything listens and the portals are found."""
 NAME = "localhost"
 """Where the provider is found: browsers give passkeys to a name only, and cookies of two names do not mix."""
+TRIAL_PORT = 8005
 START_SECONDS = 30
 STOP_SECONDS = 25
 _REGISTRATIONS = Path(__file__).resolve().parents[2] / "clients" / "registrations"
@@ -58,10 +61,25 @@ PORTALS = (Portal("clients.portals.etax", "etax", 8001), Portal("clients.portals
     type=click.IntRange(1, 65_535),
     help="Port of the provider that is federated.",
 )
+@click.option(
+    "--trial-port",
+    default=TRIAL_PORT,
+    show_default=True,
+    type=click.IntRange(1, 65_535),
+    help="Port of the provider where you say who signs in.",
+)
 @click.option("--code", metavar="NUMBER", help="Only print the one-time code of an invented person, and end.")
 @click.option("--directory", default="var", show_default=True, type=click.Path(path_type=Path), help="Where data stay.")
-def demo(port: int, etax_port: int, library_port: int, upstream_port: int, code: str | None, directory: Path) -> None:
-    """Start the provider, two portals and a second provider, with invented citizens; Ctrl-C ends all of them."""
+def demo(
+    port: int,
+    etax_port: int,
+    library_port: int,
+    upstream_port: int,
+    trial_port: int,
+    code: str | None,
+    directory: Path,
+) -> None:
+    """Start the provider, two portals and two more providers, with invented citizens; Ctrl-C ends all of them."""
     if code is not None:
         click.echo(_code(code))
         return
@@ -74,9 +92,10 @@ def demo(port: int, etax_port: int, library_port: int, upstream_port: int, code:
         etax_port: "--etax-port",
         library_port: "--library-port",
         upstream_port: "--upstream-port",
+        trial_port: "--trial-port",
     }
-    if len(options) != len(portals) + 2:
-        raise Refused("the two providers and the two portals need four different ports")
+    if len(options) != len(portals) + 3:
+        raise Refused("the three providers and the two portals need five different ports")
     for number, option in options.items():
         _refuse_busy(number, option)
     environment = _environment(port, directory)
@@ -87,11 +106,12 @@ def demo(port: int, etax_port: int, library_port: int, upstream_port: int, code:
         arguments = ["idp.cli.demo_upstream", "--port", str(upstream_port), "--ours", environment["IDP_ISSUER"]]
         settings = demo_upstream.environment(upstream_port, environment, directory)
         processes[demo_upstream.NAME] = _start(arguments, settings)
-        _prepare(portals, upstream_port)
-        _start_ours(processes, port, portals, environment)
-        if _until_healthy(processes, list(options), stop):
-            _tell(port, portals, upstream_port)
-            _wait(processes, stop)
+        with _trial(trial_port, environment["IDP_ISSUER"]) as trial_document:
+            _prepare(portals, [demo_upstream.provider_document(upstream_port), trial_document])
+            _start_ours(processes, port, portals, environment)
+            if _until_healthy(processes, list(options), stop):
+                _tell(port, portals, upstream_port, trial_port)
+                _wait(processes, stop)
     click.echo("\nEverything has ended. The data stay in " + str(directory) + "; `make demo` starts again with them.")
 
 
@@ -136,7 +156,25 @@ def _environment(port: int, directory: Path) -> dict[str, str]:
     }
 
 
-def _prepare(portals: list[Portal], upstream_port: int) -> None:
+@contextmanager
+def _trial(port: int, ours: str) -> Iterator[dict[str, Any]]:
+    """Serve the test provider until the block ends; yield what ours has on record of it, with a secret of this run."""
+    from idp.cli.sandbox import listening  # noqa: PLC0415 (a second that --help need not pay)
+    from idp.core.ids import new_secret  # noqa: PLC0415
+    from idp.sandbox.provider import record  # noqa: PLC0415
+    from idp.sandbox.provider.protocol import PersonaProvider  # noqa: PLC0415
+    from idp.sandbox.provider.views import create_provider  # noqa: PLC0415
+
+    issuer, secret = f"http://{HOST}:{port}", new_secret()
+    provider = PersonaProvider(issuer, record.registration(ours, record.SLUG, secret))
+    with listening(create_provider(provider), HOST, port):
+        try:
+            yield record.provider_document(issuer, record.SLUG, secret)
+        finally:
+            provider.wake()
+
+
+def _prepare(portals: list[Portal], providers: list[dict[str, Any]]) -> None:
     from idp.cli.demo_data import prepare  # noqa: PLC0415 (a second that --help need not pay)
     from idp.sandbox.demo_people import DEMO_NEWCOMERS  # noqa: PLC0415
     from idp.sandbox.personas import demo_personas  # noqa: PLC0415
@@ -146,7 +184,7 @@ def _prepare(portals: list[Portal], upstream_port: int) -> None:
         [_registration(portal) for portal in portals],
         people,
         known=DEMO_NEWCOMERS,
-        providers=[demo_upstream.provider_document(upstream_port)],
+        providers=providers,
     )
     if is_changed:
         click.echo("Made the database.")
@@ -242,11 +280,12 @@ def _end(processes: dict[str, subprocess.Popen[bytes]]) -> None:
             process.wait()
 
 
-def _tell(port: int, portals: list[Portal], upstream_port: int) -> None:
+def _tell(port: int, portals: list[Portal], upstream_port: int, trial_port: int) -> None:
     from idp.citizens.credentials import totp  # noqa: PLC0415
     from idp.citizens.numbers import scheme  # noqa: PLC0415
     from idp.sandbox.demo_people import DEMO_MEMBERS, DEMO_NEWCOMERS  # noqa: PLC0415
     from idp.sandbox.personas import demo_personas  # noqa: PLC0415
+    from idp.sandbox.provider import record  # noqa: PLC0415
 
     people = demo_personas()
     elsewhere = {person.number for person in DEMO_MEMBERS}
@@ -288,5 +327,8 @@ second instance of this provider at {demo_upstream.issuer(upstream_port)}/, with
         code = totp.current_code(member.totp_secret) if member.totp_secret else "-"
         told = member.note if member not in people else "has an account here too: by either door the same person"
         click.echo(f"  {vn.display(member.number)}  {member.password:22} {code:>6}  {told}")
+    click.echo(f"""
+Or choose {record.NAMES["vi"]} (Test provider) there, at http://{HOST}:{trial_port}/: you say who signs in, one of the
+people above or anybody you type, at which level, and what goes wrong.""")
     click.echo(f"\nAny e-mail address will do: the code is in the newest file of {os.environ['IDP_MAIL_FOLDER']}")
     click.echo("\nFor a fresh code:  .venv/bin/python -m idp.cli demo --code NUMBER\nCtrl-C ends everything.")

@@ -162,7 +162,9 @@ def sign_in() -> Response:
     given = form_parameters().get("page", "")
     wanted = given if _OWN_PATH.fullmatch(given) else HOME
     asked = replace(own_request(wanted, level=Level.LOA3), prompt=frozenset({Prompt.LOGIN}))
-    opened = interaction.open_interaction(asked, None, settings=provider.settings, keyring=provider.keyring)
+    opened = interaction.open_interaction(
+        asked, None, settings=provider.settings, keyring=provider.keyring, hot_path=provider.hot_path
+    )
     return enter(opened, provider)
 
 

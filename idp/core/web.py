@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 import flask
 from flask import Flask, Request, Response, g, render_template, request  # noqa: TID251 (the edge alone keeps g)
-from jinja2 import Template
+from jinja2 import ChoiceLoader, FileSystemLoader, PackageLoader, PrefixLoader, Template
 from sqlalchemy.exc import DBAPIError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException
@@ -374,18 +374,27 @@ class Observer(Protocol):
         """Take note of one request; `environ` is that of WSGI."""
 
 
+def template_loader() -> ChoiceLoader:
+    """Return where templates come from: ours, in the package once installed and beside it in a checkout, and the
+    library's under its name."""
+    package = Path(__file__).resolve().parents[1]
+    installed = package / "templates"
+    ours = FileSystemLoader(installed if installed.is_dir() else package.parent / "templates")
+    return ChoiceLoader([ours, PrefixLoader({"govuk_frontend_jinja": PackageLoader("govuk_frontend_jinja")})])
+
+
 def install(
     app: Flask,
     settings: Settings,
     *,
     machine_paths: frozenset[str],
     machine_error: Callable[[Entry], Response],
-    observer: Observer,
+    observer: Observer | None = None,
 ) -> None:
     """Put the edge on `app`: checks before, headers after, pages for failures.
 
     `machine_paths` are answered to programs: their failures go to `machine_error`, which makes JSON of them. One that
-    ends with a slash stands for all below it. `observer` sees every request with its answer.
+    ends with a slash stands for all below it. `observer` sees every request with its answer, where there is one.
     """
     app.request_class = _Request
     app.config[_DEFAULT_LANGUAGE] = settings.default_language
@@ -434,7 +443,7 @@ def _install_checks(app: Flask, settings: Settings, machine_paths: frozenset[str
             g.chosen_language = chosen
 
 
-def _install_headers(app: Flask, settings: Settings, observer: Observer) -> None:
+def _install_headers(app: Flask, settings: Settings, observer: Observer | None) -> None:
     common = [*_COMMON_HEADERS, _STRICT_TRANSPORT] if settings.is_https else [*_COMMON_HEADERS]
     page = [*common, *_PRIVATE_HEADERS, *_PAGE_HEADERS]
     data = [*common, *_PRIVATE_HEADERS, _DATA_POLICY]
@@ -474,7 +483,8 @@ def _install_headers(app: Flask, settings: Settings, observer: Observer) -> None
             status=response.status_code,
             milliseconds=(time.perf_counter() - g.started) * 1000,
         )
-        observer.observe(request.environ, g.asked, reference=g.reference, status=response.status_code)
+        if observer is not None:
+            observer.observe(request.environ, g.asked, reference=g.reference, status=response.status_code)
         return response
 
 

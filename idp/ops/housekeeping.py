@@ -40,8 +40,8 @@ from idp.upstream import models as upstream
 # Every module with tables; importing this one gives the metadata all of them.
 ROOMS: tuple[ModuleType, ...] = (
     limits, keys, audit, inspector, notify, agencies, citizens, applicants, closing, erasure, rights, officers,
-    counter_acts, pairing, mandates, upstream, staff_members, staff_invitations, sso, agreements, devices, disowned, oidc,
-    decoupled,
+    counter_acts, pairing, mandates, upstream, staff_members, staff_invitations, sso, agreements, devices, disowned,
+    oidc, decoupled,
 )  # fmt: skip
 BITE = 1_000
 EVERY = 3_600

@@ -186,8 +186,10 @@ def _agrees(citizen_id: UUID, profile: Profile, keyring: Keyring) -> bool:
         db.session.rollback()
         raise UpstreamRefused(Reason.DISABLED)
     known = profile_of(citizen, keyring)
+    # Read now: after the rollback it would begin a transaction that stays open while the register is asked.
+    status = citizen.registry_status
     db.session.rollback()
-    return is_as_known(profile, known, citizen.registry_status)
+    return is_as_known(profile, known, status)
 
 
 def _refuse(said: Said | None) -> None:

@@ -24,14 +24,14 @@ class Demo:
     """The demo in a directory of its own; started as often as a test likes."""
 
     def __init__(self, directory: Path) -> None:
-        self.ports = [free_port() for _ in range(4)]
+        self.ports = [free_port() for _ in range(5)]
         self.directory = directory
         self.running: Running | None = None
         self.text = ""
 
     @property
     def command(self) -> list[str]:
-        names = ("--port", "--etax-port", "--library-port", "--upstream-port")
+        names = ("--port", "--etax-port", "--library-port", "--upstream-port", "--trial-port")
         options = [word for name, port in zip(names, self.ports, strict=True) for word in (name, str(port))]
         return [sys.executable, "-m", "idp.cli", "demo", *options, "--directory", str(self.directory / "var")]
 
@@ -125,6 +125,31 @@ def come_by_the_other_provider(page: Page, demo: Demo) -> None:
     assert page.inner_text("#sub")
 
 
+def say_who_signs_in(page: Page, demo: Demo) -> None:
+    """Follow what the demo printed about the test provider, from e-tax: a fault first, then somebody typed."""
+    there = f"http://127.0.0.1:{demo.ports[4]}/"
+    assert there in demo.text
+    page.goto(demo.said("Personal e-tax"))
+    page.click("#signin")
+    page.click("#upstream-thu-nghiem")
+    assert page.url.startswith(there)
+    page.click("#people-faults summary")
+    page.check("#fault-wrong-nonce")
+    page.check("#person")
+    page.click("#people-submit")
+    # Refused here, with the way to try again.
+    assert page.url.startswith(f"http://localhost:{demo.ports[0]}/")
+    page.click("#upstream-thu-nghiem")
+    page.check("#person-typed")
+    page.click("#people-submit")
+    page.fill("#number", "979094000121")
+    page.fill("#full_name", "Lê Minh Khôi")
+    page.fill("#birthdate", "1994-06-18")
+    page.click("#person-submit")
+    page.click("#notice-continue")
+    assert page.inner_text("#person-name") == "Lê Minh Khôi"
+
+
 def test_demo_works_as_it_says_ends_whole_and_remembers(demo: Demo, profile: Callable[..., BrowserContext]) -> None:
     demo.start()
     assert "▄" in demo.text
@@ -146,6 +171,7 @@ def test_demo_works_as_it_says_ends_whole_and_remembers(demo: Demo, profile: Cal
     page.goto(demo.said("The provider"))
     assert page.locator("h1").count() == 1
     come_by_the_other_provider(profile(java_script_enabled=False).new_page(), demo)
+    say_who_signs_in(profile(java_script_enabled=False).new_page(), demo)
     assert demo.end() == 0
 
     demo.start()

@@ -1,5 +1,6 @@
-"""`idp sandbox register`: a register to try answers with, and what is said when one cannot be asked."""
+"""`idp sandbox`: a register and a provider to try answers with, and what is said when one cannot be asked."""
 
+import json
 import os
 import signal
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 import requests
 
+from tests.commands import operate
 from tests.services import free_port
 
 ROOT = Path(__file__).parents[3]
@@ -111,3 +113,28 @@ def test_a_register_that_cannot_be_asked_is_told_in_one_line(
     assert done.returncode == 2
     [line] = done.stderr.splitlines()
     assert "htpp" in line or "registry.token: needs the register's bearer token" in line or "cannot be read" in line
+
+
+def test_the_provider_listens_on_loopback_alone_and_writes_its_document(tmp_path: Path, port: int) -> None:
+    document = tmp_path / "provider.json"
+    for option, value in (("--host", "0.0.0.0"), ("--host", "192.0.2.1"), ("--ours", "https://dangnhap.example")):
+        done = operate("sandbox", "provider", option, value, "--document", str(document), settings={})
+        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.stderr
+        assert done.stderr.startswith(f"{option}: ")
+    assert not document.exists()
+    arguments = ("sandbox", "provider", "--port", str(port), "--document", str(document))
+    process = subprocess.Popen(command(*arguments), cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        while "Ctrl-C ends it" not in process.stdout.readline():
+            assert process.poll() is None
+        known = json.loads(document.read_text("utf-8"))
+        assert document.stat().st_mode & 0o777 == 0o600
+        metadata = requests.get(f"{known['issuer']}/.well-known/openid-configuration", timeout=5).json()
+        assert metadata["issuer"] == known["issuer"] == f"http://127.0.0.1:{port}"
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=20)
+        assert process.returncode == 0
+    finally:
+        process.kill()
+        process.communicate()
