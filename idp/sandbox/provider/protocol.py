@@ -123,6 +123,7 @@ class PersonaProvider:
         self._registration = registration
         self._slow_seconds = slow_seconds
         self._awake = threading.Event()
+        self._rotating = threading.Lock()
         self._requests: _Kept[AuthorizationRequest] = _Kept()
         self._codes: _Kept[_Grant] = _Kept()
         self._tokens: _Kept[_Grant] = _Kept()
@@ -305,9 +306,10 @@ class PersonaProvider:
         pem, jwk = signer.generate(_ALGORITHM)
         made = signer.load(pem, jwk)
         if fault is Fault.ROTATED_KEY:
-            self._signer = made
-            # The one before stays: what it signed a moment ago may still be under way.
-            self._published = [*self._published[-1:], jwk]
+            with self._rotating:
+                # The one before stays: what it signed a moment ago may still be under way.
+                self._published = [*self._published[-1:], jwk]
+                self._signer = made
         return made
 
 
