@@ -122,7 +122,7 @@ def form_parameters() -> Parameters:
     if body and request.mimetype != "application/x-www-form-urlencoded":
         raise Failure(errors.MALFORMED_REQUEST)
     try:
-        return parameters.read(body)
+        return parameters.read(body, of_lines=parameters.OF_LINES)
     except MalformedParameters:
         raise Failure(errors.MALFORMED_REQUEST) from None
 

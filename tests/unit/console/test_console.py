@@ -96,6 +96,7 @@ def test_form_without_token_of_another_page_or_site_is_refused(staff: Staff) -> 
     action, fields = owner.browser.form("invite-form", mail="a@vi-du.example", role="support")
     for form in ({**fields, "csrf": ""}, {name: value for name, value in fields.items() if name != "csrf"}):
         assert owner.browser.post(action, form).error_code == "ID-008"
+    assert owner.browser.post(action, fields | {"mail": "a@vi-du.example\nBcc: b"}).error_code == "PR-003"
     assert owner.browser.post("/console/leave", fields).error_code == "ID-008"
     assert owner.browser.post(action, fields, headers={"Sec-Fetch-Site": "cross-site"}).error_code == "ID-008"
 
