@@ -166,6 +166,8 @@ def test_invitation_is_accepted_once_by_whoever_has_a_key_and_a_confirmed_identi
     assert "console-signin-form" in page.forms
     assert "console-signin-form" in browser.get("/console").forms
     assert browser.post(path, {"csrf": ""}).path == path
+    unknown = with_key(provider, level="loa1", totp=False)
+    assert "invitation-weak" in unknown.open(path).ids
     newcomer = with_key(provider)
     # Out of order: the console before the invitation, the invitation twice, the button from an old tab.
     assert newcomer.open("/console").error_code == "OP-003"
