@@ -13,6 +13,9 @@ LONGEST_QUERY = 8_192
 LONGEST_FORM = 65_536
 # A tab is not among them: it comes along when a number is pasted from a table.
 CONTROL = frozenset(chr(code) for code in (*range(0x20), 0x7F)) - {"\t"}
+OF_LINES = frozenset({"document", "words", "reason-vi", "reason-en", "reason-fr"})
+"""Fields of our own pages in which people write several lines."""
+_LINE_ENDS = frozenset("\r\n")
 
 
 class MalformedParameters(ValueError):
@@ -42,8 +45,11 @@ class Parameters(Mapping[str, str]):
 NOTHING = Parameters({}, frozenset())
 
 
-def read(encoded: bytes) -> Parameters:
-    """Return the parameters in `application/x-www-form-urlencoded` bytes. Raises MalformedParameters."""
+def read(encoded: bytes, *, of_lines: frozenset[str] = frozenset()) -> Parameters:
+    """Return the parameters in `application/x-www-form-urlencoded` bytes; those in `of_lines` may hold ends of lines.
+
+    Raises MalformedParameters.
+    """
     if not encoded:
         return NOTHING
     try:
@@ -54,7 +60,8 @@ def read(encoded: bytes) -> Parameters:
     values: dict[str, str] = {}
     repeated = set()
     for name, value in pairs:
-        if not CONTROL.isdisjoint(name) or not CONTROL.isdisjoint(value):
+        refused = CONTROL - _LINE_ENDS if name in of_lines else CONTROL
+        if not CONTROL.isdisjoint(name) or not refused.isdisjoint(value):
             raise MalformedParameters("control character")
         if name in values:
             repeated.add(name)

@@ -119,12 +119,12 @@ def form_parameters() -> Parameters:
     body: bytes = request.get_data()
     if body and request.mimetype != "application/x-www-form-urlencoded":
         raise Failure(errors.MALFORMED_REQUEST)
-    return _read(body)
+    return _read(body, of_lines=parameters.OF_LINES)
 
 
-def _read(encoded: bytes) -> Parameters:
+def _read(encoded: bytes, *, of_lines: frozenset[str] = frozenset()) -> Parameters:
     try:
-        read = parameters.read(encoded)
+        read = parameters.read(encoded, of_lines=of_lines)
     except MalformedParameters:
         raise Failure(errors.MALFORMED_REQUEST) from None
     asked.current().parameters = read

@@ -60,7 +60,7 @@ def test_a_request_is_kept_sealed_listed_and_answered(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     enter(browser, person, f"{PATH}/correction")
-    page = browser.submit("rights-form", words=WORDS)
+    page = browser.submit("rights-form", words=f"{WORDS}\r\nHai dòng.")
     assert page.path == PATH
     [row] = rows(provider, person)
     assert "canary" not in row.words

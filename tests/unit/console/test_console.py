@@ -96,6 +96,7 @@ def test_form_without_token_of_another_page_or_site_is_refused(staff: Staff) -> 
     action, fields = owner.browser.form("invite-form", mail="a@vi-du.example", role="support")
     for form in ({**fields, "csrf": ""}, {name: value for name, value in fields.items() if name != "csrf"}):
         assert owner.browser.post(action, form).error_code == "ID-008"
+    assert owner.browser.post(action, fields | {"mail": "a@vi-du.example\nBcc: b"}).error_code == "PR-003"
     assert owner.browser.post("/console/leave", fields).error_code == "ID-008"
     assert owner.browser.post(action, fields, headers={"Sec-Fetch-Site": "cross-site"}).error_code == "ID-008"
 
@@ -165,6 +166,8 @@ def test_invitation_is_accepted_once_by_whoever_has_a_key_and_a_confirmed_identi
     assert "console-signin-form" in page.forms
     assert "console-signin-form" in browser.get("/console").forms
     assert browser.post(path, {"csrf": ""}).path == path
+    unknown = with_key(provider, level="loa1", totp=False)
+    assert "invitation-weak" in unknown.open(path).ids
     newcomer = with_key(provider)
     # Out of order: the console before the invitation, the invitation twice, the button from an old tab.
     assert newcomer.open("/console").error_code == "OP-003"

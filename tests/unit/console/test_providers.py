@@ -56,7 +56,11 @@ def events(provider: Provider, slug: str) -> list[tuple[str, str, str | None]]:
 
 def type_in(worker: Worker, path: str, document: dict[str, Any] | str) -> Page:
     worker.open(path)
-    text = document if isinstance(document, str) else json.dumps(document, ensure_ascii=False)
+    text = (
+        document
+        if isinstance(document, str)
+        else json.dumps(document, ensure_ascii=False, indent=2).replace("\n", "\r\n")
+    )
     return worker.submit("change-form", document=text)
 
 
@@ -134,8 +138,8 @@ def test_refused_document_names_its_members_and_keeps_what_was_typed(provider: P
     assert "&lt;/textarea&gt;" in page.html
     for text, words in (
         ("{", "dòng 1"),
-        (json.dumps(known | {"slug": "a\0"}), known["slug"]), ("[]", "JSON"),
-        ('{"slug": NaN}', "JSON"), ('{"name": "\\ud800"}', "JSON"),
+        (json.dumps(known | {"slug": "a\0"}), known["slug"]),
+        ("[]", "JSON"), ('{"slug": NaN}', "JSON"), ('{"name": "\\ud800"}', "JSON"),
         ('{"slug": "a", "slug": "b"}', "slug"), (json.dumps(known | {"slug": "khac"}), known["slug"]),
         (json.dumps(known), "Không có gì khác"),
     ):  # fmt: skip
