@@ -20,7 +20,9 @@ from idp.core.parameters import Parameters
 from idp.core.scopes import SCOPES
 from idp.inspector.entry import Shown
 
-_MOST_PARAMETERS: Final = 40
+_MOST_WORDS: Final = 40
+# Comparing a strange name with all known ones is what costs most here.
+_MOST_COMPARED: Final = 5
 _LONGEST_READ: Final = 8_192
 _LONGEST_URI: Final = 2_048
 
@@ -115,13 +117,15 @@ def redact(
 ) -> dict[str, Shown]:
     """Return what may be kept of a request: its parameters, and the headers `Authorization` and `DPoP`."""
     kept: dict[str, Shown] = {}
-    strange = 0
-    for name, value in list(parameters.items())[:_MOST_PARAMETERS]:
+    strange = compared = 0
+    for name, value in parameters.items():
         if name in NAMES:
             kept[name] = Shown(len(value), _value(name, value, record), is_repeated=name in parameters.repeated)
-        elif (like := _like(name)) is not None:
+        elif compared < _MOST_COMPARED and (like := _like(name)) is not None:
+            compared += 1
             kept[f"?{like}"] = Shown(len(value))
         else:
+            compared += 1
             strange += 1
     if strange:
         kept["?"] = Shown(strange)
@@ -141,7 +145,7 @@ def _value(name: str, value: str, record: Record | None) -> str | None:
     if name in _TOKENS:
         return _header(value, record.key_ids if record else frozenset())
     if name == "acr_values":
-        return " ".join(_known(word, level_of(word) is not None) for word in value.split()[:_MOST_PARAMETERS])
+        return " ".join(_known(word, level_of(word) is not None) for word in value.split()[:_MOST_WORDS])
     if name == "client_id":
         return value if record is not None and value == record.client_id else None
     if name == "resource":
@@ -151,7 +155,7 @@ def _value(name: str, value: str, record: Record | None) -> str | None:
         return None
     if name == "scope" and record is not None:
         words = words | record.scopes
-    return " ".join(_known(word, word in words) for word in value.split()[:_MOST_PARAMETERS])
+    return " ".join(_known(word, word in words) for word in value.split()[:_MOST_WORDS])
 
 
 def _known(word: str, is_known: bool) -> str:  # noqa: FBT001 (it is what the word is)
