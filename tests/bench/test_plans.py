@@ -143,6 +143,18 @@ _MADE = (
         ),
     ),
     (
+        "provider_choice",
+        _FEWER,
+        "citizen_id, provider_id, is_allowed, changed_at",
+        "md5('citizen' || n)::uuid, md5('provider')::uuid, true, now()",
+    ),
+    (
+        "other_providers",
+        _FEWER,
+        "citizen_id, are_allowed, changed_at",
+        "md5('citizen' || n)::uuid, true, now()",
+    ),
+    (
         "upstream_identity",
         _FEWER,
         "provider_id, subject_index, index_key_id, citizen_id, created_at, last_used_at",

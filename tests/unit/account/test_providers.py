@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -10,9 +11,12 @@ import sqlalchemy as sa
 from idp.audit.models import AuditEvent
 from idp.citizens import erasure
 from idp.core.database import database_now, db
+from idp.core.ids import new_id
 from idp.notify.models import OwedNotice
+from idp.sso.devices import SessionOrigin
 from idp.sso.models import SsoSession
-from idp.upstream.models import OtherProviders, ProviderChoice, UpstreamIdentity
+from idp.upstream import familiar, reconcile, say
+from idp.upstream.models import OtherProviders, ProviderChoice, UpstreamIdentity, UpstreamLogin, UpstreamSession
 from tests.browser import Browser, Page
 from tests.provider import Person, Provider
 from tests.scripted_upstream import Federated, ScriptedProvider, federate, somebody
@@ -80,6 +84,54 @@ def test_blocked_provider_is_refused_and_another_works(
         AuditEvent.citizen_id == person.id, AuditEvent.name == "upstream:choice:made"
     )
     assert provider.scalars(made) == ["blocked", "allowed"]
+
+
+def test_block_in_the_moment_of_a_return_is_heeded(
+    provider: Provider, federated: Federated, person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert come_by(federated, person).step == "consent"
+    recognised = familiar.recognise
+    taken = []
+
+    def recognise_and_block(*given: Any, **named: Any) -> familiar.Familiar | None:
+        found = recognised(*given, **named)
+        taken.append(found)
+        keyring = provider.services.keyring
+        assert say.set_one(person.id, named["provider"], is_allowed=False, session_id=new_id(), keyring=keyring)
+        db.session.commit()
+        return found
+
+    monkeypatch.setattr(familiar, "recognise", recognise_and_block)
+    page = come_by(federated, person)
+    assert [found.citizen_id for found in taken] == [person.id]
+    assert page.step == "login"
+    assert len(federated.events("blocked-by-citizen")) == 1
+
+
+def test_return_of_a_known_person_writes_what_the_first_visit_wrote(
+    provider: Provider, federated: Federated, person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    come_by(federated, person)
+    # The second time nothing is looked over.
+    with monkeypatch.context() as patch:
+        patch.setattr(reconcile, "reconcile", None)
+        come_by(federated, person)
+    first, second = provider.scalars(
+        sa.select(SsoSession).where(SsoSession.citizen_id == person.id).order_by(SsoSession.id)
+    )
+    for name in ("level", "amr", "own_amr", "provider_id", "provider_level", "provider_amr", "is_shared", "mandate_id"):
+        assert getattr(first, name) == getattr(second, name), name
+    assert second.authenticated_at >= first.authenticated_at
+    for table in (UpstreamSession, SessionOrigin):
+        query = sa.select(table).where(table.session_id.in_((first.id, second.id)))
+        assert len(provider.scalars(query)) == 2
+    for session in (first, second):
+        events = sa.select(AuditEvent.name).where(AuditEvent.session_id == session.id)
+        assert {"upstream:login:accepted", "sso:session:opened"} <= set(provider.scalars(events))
+    [link] = provider.scalars(sa.select(UpstreamIdentity).where(UpstreamIdentity.citizen_id == person.id))
+    assert link.last_used_at > link.created_at
+    outcomes = sa.select(UpstreamLogin.outcome).where(UpstreamLogin.provider_id == link.provider_id)
+    assert provider.scalars(outcomes) == ["done", "done"]
 
 
 def test_provider_in_use_cannot_be_blocked_even_by_a_forged_post(
