@@ -39,7 +39,7 @@ from idp.sso.views import OFFICER_COOKIE, SESSION_COOKIE, enter
 blueprint = Blueprint("counter", __name__)
 HOME = "/counter"
 _OWN_PATH = re.compile(r"/counter(?:/[a-z0-9-]{1,64}){0,3}")
-_KEYS = frozenset({Method.HARDWARE_KEY.value, Method.SOFTWARE_KEY.value})
+_KEYS = frozenset({Method.HARDWARE_KEY, Method.SOFTWARE_KEY})
 _DONE = frozenset({"mandate-made", "mandate-ended"})
 
 
@@ -82,10 +82,13 @@ def find_desk(provider: Services) -> Desk | None:
 
 
 def is_with_key(desk: Desk) -> bool:
-    """Tell whether the officer has signed in with a passkey, and not too long ago: desks are left open."""
+    """Tell whether the officer has signed in with a passkey of ours, and not too long ago: desks are left open.
+
+    What an identity provider says of its own keys does not count.
+    """
     standing = desk.standing
     fresh = timedelta(seconds=desk.services.settings.counter_fresh)
-    return not _KEYS.isdisjoint(standing.amr) and standing.now - standing.authenticated_at <= fresh
+    return not _KEYS.isdisjoint(standing.methods) and standing.now - standing.authenticated_at <= fresh
 
 
 def officer_page(view: Callable[..., Response]) -> Callable[..., Response]:

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from idp.citizens import officers
 from idp.core.database import db
+from idp.core.ids import new_id
 from idp.sso.models import SsoSession
 from tests.browser import Browser
 from tests.provider import Provider
@@ -38,6 +39,14 @@ def test_officer_works_with_a_passkey_and_not_with_password_and_code(clerk: Cler
     page = clerk.sign_in()
     assert "counter-card" in page.ids
     assert {browser.get(f"/counter{each}").status for each in PAGES} == {200}
+
+
+def test_key_that_only_an_identity_provider_vouches_for_opens_no_desk(provider: Provider, clerk: Clerk) -> None:
+    clerk.sign_in()
+    mine = sa.update(SsoSession).where(SsoSession.id == provider.session_of(clerk.person).id)
+    provider.run(mine.values(provider_id=new_id(), provider_level=3, provider_amr="hwk", own_amr=""))
+    assert "counter-signin-form" in clerk.browser.get("/counter").forms
+    assert clerk.browser.get("/account").status == 200
 
 
 def test_desk_left_open_closes_after_its_time(provider: Provider, clerk: Clerk) -> None:

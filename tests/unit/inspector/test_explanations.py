@@ -5,8 +5,8 @@ import pytest
 from idp.core import errors, i18n
 from idp.inspector.explanations import SECTIONS, explanation_of
 
-# Registration has its own endpoint and answers; ID-022 and ID-201 are pages no client leads to.
-_ELSEWHERE = {"PR-401", "PR-402", "PR-403", "PR-404", "PR-405", "PR-406", "ID-022", "ID-201"}
+# Registration has its own endpoint and answers; ID-022, ID-041 and ID-201 are pages no client leads to.
+_ELSEWHERE = {"PR-401", "PR-402", "PR-403", "PR-404", "PR-405", "PR-406", "ID-022", "ID-041", "ID-201"}
 
 
 def test_every_code_a_client_can_meet_is_explained() -> None:
