@@ -137,6 +137,9 @@ class Browser:
     def _follow(self, method: str, path: str, **arguments: Any) -> Page:
         for _ in range(_LONGEST_CHAIN):
             response = self.send(method, path, **arguments)
+            if (onward := response.headers.get("Refresh")) is not None:
+                method, path, arguments = "GET", onward.removeprefix("0; url="), {}
+                continue
             location = response.headers.get("Location")
             if location is None:
                 self.page = Page(response, path)

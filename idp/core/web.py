@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from http import HTTPStatus
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
@@ -289,6 +290,22 @@ def streamed(chunks: Iterator[str], mimetype: str, headers: Mapping[str, str] | 
 def see_other(location: str) -> Response:
     """Return a redirect with 303, so that a form's body with a password is never sent on (RFC 9700, 4.12)."""
     return Response(status=303, headers={"Location": location})
+
+
+def onward(response: Response) -> Response:
+    """Return a redirect as a page that goes on by itself at once, and anything else as it is.
+
+    For an address to which another site's form may lead: Chromium holds that site's form-action against every redirect
+    after the form, and the site knows our address, not where we send people from there. The chain ends at a page.
+    """
+    if response.status_code != HTTPStatus.SEE_OTHER:
+        return response
+    address = response.headers.pop("Location")
+    page = render("onward.html", address=address)
+    response.status_code, response.content_type = page.status_code, page.content_type
+    response.headers["Refresh"] = f"0; url={address}"
+    response.set_data(page.get_data())
+    return response
 
 
 def prefer_languages(ui_locales: tuple[str, ...]) -> None:

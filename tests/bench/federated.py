@@ -75,5 +75,6 @@ class Federated:
         return self.requests._get(back.address, f"Cookie: {back.cookie}\r\n")
 
     def _pages(self, back: Return, answer: Answer) -> None:
-        if answer.expect(303).header("location").partition("?")[0] != back.path:
-            raise Wrong(f"sent to {answer.header('location')[:120]}")
+        onward = answer.expect(200).header("refresh").removeprefix("0; url=")
+        if onward.partition("?")[0] != back.path:
+            raise Wrong(f"sent to {onward[:120]}")

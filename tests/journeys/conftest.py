@@ -27,6 +27,9 @@ def _click_and_read(target: Page | Locator, *arguments: Any, **options: Any) -> 
     page = target if isinstance(target, Page) else target.page
     if not page.is_closed():
         page.wait_for_load_state("domcontentloaded")
+        # Coming back from an identity provider there is a page that goes on by itself.
+        page.locator("#onward").wait_for(state="detached")
+        page.wait_for_load_state("domcontentloaded")
 
 
 _CLICKS: dict[type, Callable[..., None]] = {Page: Page.click, Locator: Locator.click}

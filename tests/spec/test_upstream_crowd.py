@@ -48,7 +48,8 @@ def get(port: int, browser: Browser, path: str) -> str:
     cookies = "; ".join(f"{name}={value}" for name, value in browser.cookies().items())
     with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=30)) as connection:
         connection.request("GET", path, headers={"Host": urlsplit(browser.origin).netloc, "Cookie": cookies})
-        return connection.getresponse().headers["Location"]
+        headers = connection.getresponse().headers
+        return (headers["Refresh"] or headers["Location"]).removeprefix("0; url=")
 
 
 def returns(federated: Federated, browser: Browser) -> list[str]:

@@ -71,6 +71,24 @@ def test_first_visit_makes_the_citizen_as_far_as_the_provider_proved(
         assert citizen_of(provider, claims["sub"]).proofing.value == proofing
 
 
+def test_the_way_back_ends_the_chain_that_a_form_of_the_provider_began(
+    provider: Provider, federated: Federated, browser: Browser
+) -> None:
+    """Chromium holds the provider's form-action against every redirect after its form; it knows this address only."""
+    for query in ({}, {"code": None, "error": "access_denied"}):
+        visit = federated.leave(browser, provider.portal())
+        visit.sign_in(somebody(provider))
+        visit.back(**query)
+        [answer] = [each for each in browser.seen if each.request.path.endswith("/callback")]
+        assert (answer.status_code, answer.headers.get("Location")) == (200, None)
+        path = answer.headers["Refresh"].removeprefix("0; url=")
+        assert path.startswith("/signin/")
+        assert f'href="{path}"' in answer.get_data(as_text=True)
+        assert "form-action 'self';" in answer.headers["Content-Security-Policy"]
+        browser.forget()
+        browser.seen.clear()
+
+
 def test_two_providers_and_the_own_account_are_one_citizen(
     provider: Provider, federated: Federated, browser: Browser
 ) -> None:

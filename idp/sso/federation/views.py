@@ -92,6 +92,10 @@ def jwks() -> Response:
 @blueprint.get("/upstream/<slug>/callback")
 def callback(slug: str) -> Response:
     """Take a browser that comes back from a provider, whatever the provider has given it."""
+    return web.onward(_come_back(slug))
+
+
+def _come_back(slug: str) -> Response:
     given = services()
     parameters = query_parameters()
     state = parameters.get("state", "")
