@@ -137,10 +137,9 @@ class Browser:
     def _follow(self, method: str, path: str, **arguments: Any) -> Page:
         for _ in range(_LONGEST_CHAIN):
             response = self.send(method, path, **arguments)
-            if (onward := response.headers.get("Refresh")) is not None:
-                method, path, arguments = "GET", onward.removeprefix("0; url="), {}
-                continue
-            location = response.headers.get("Location")
+            # A page that goes on by itself at once, or a redirect.
+            _, _, onward = response.headers.get("Refresh", "").partition("0; url=")
+            location = onward or response.headers.get("Location")
             if location is None:
                 self.page = Page(response, path)
                 return self.page
@@ -148,7 +147,7 @@ class Browser:
             if parts.netloc and f"{parts.scheme}://{parts.netloc}" != self.origin:
                 self.page = Page(response, path, left_for=location)
                 return self.page
-            assert response.status_code == 303
+            assert response.status_code == (200 if onward else 303)
             method, path, arguments = "GET", parts.path + (f"?{parts.query}" if parts.query else ""), {}
         raise AssertionError("too many redirects")
 

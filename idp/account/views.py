@@ -32,6 +32,7 @@ from idp.sso import interaction
 from idp.sso.own_pages import own_client, own_request
 from idp.sso.services import Services, services
 from idp.sso.situation import Standing, read_standing
+from idp.sso.steps.login import is_of_shut_door
 from idp.sso.views import SESSION_COOKIE, enter
 
 blueprint = Blueprint("account", __name__)
@@ -114,7 +115,9 @@ def standing_here(provider: Services) -> Standing | None:
     standing = read_standing(provider.hot_path, secret, own_client(provider.settings))
     if standing is not None and standing.is_shared:
         web.keep_no_language()
-    return standing if standing is not None and standing.is_active else None
+    if standing is None or not standing.is_active:
+        return None
+    return None if is_of_shut_door(standing, own_client(provider.settings), provider.providers) else standing
 
 
 def _is_for_the_fresh(path: str) -> bool:

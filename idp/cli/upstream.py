@@ -11,7 +11,7 @@ from idp.cli.shared import Refused, services
 from idp.core import clock
 from idp.core.ids import new_id
 from idp.core.levels import Level
-from idp.sso.federation.incident import end_sessions
+from idp.oidc.endings import end_incident
 from idp.sso.services import Services
 from idp.upstream import apply as acts
 from idp.upstream import cuts
@@ -157,7 +157,7 @@ def cut_command(
             raise Refused(f"{slug}: there is no such provider; `idp upstream list` shows all") from unknown
         click.echo(f"{slug} cut off")
         if (window := _instant(ended_since)) is not None:
-            click.echo(f"sessions ended\t{end_sessions(slug, since=window, level=incident.level)}")
+            click.echo(f"sessions ended\t{end_incident(slug, since=window, level=incident.level)}")
 
 
 @group.command("uncut")

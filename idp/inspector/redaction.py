@@ -25,6 +25,7 @@ _MOST_WORDS: Final = 40
 _MOST_COMPARED: Final = 5
 _LONGEST_READ: Final = 8_192
 _LONGEST_URI: Final = 2_048
+_LONGEST_KEPT = 300
 
 NAMES: Final = frozenset(
     {
@@ -120,7 +121,9 @@ def redact(
     strange = compared = 0
     for name, value in parameters.items():
         if name in NAMES:
-            kept[name] = Shown(len(value), _value(name, value, record), is_repeated=name in parameters.repeated)
+            shown = _value(name, value, record)
+            # Of known words and lengths alone, and yet as long as somebody likes.
+            kept[name] = Shown(len(value), shown and shown[:_LONGEST_KEPT], is_repeated=name in parameters.repeated)
         elif compared < _MOST_COMPARED and (like := _like(name)) is not None:
             compared += 1
             kept[f"?{like}"] = Shown(len(value))

@@ -15,11 +15,13 @@ from datetime import datetime
 from typing import Any, Final
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 
 from idp.core import clock
 from idp.core.asked import Asked
 from idp.core.database import DatabaseUnavailable
 from idp.core.ids import id_at
+from idp.core.parameters import NOTHING
 from idp.inspector.entry import ENDPOINTS, OK, PAGES, Endpoint, Entry, Shown
 from idp.inspector.models import InspectedRequest
 from idp.inspector.redaction import Directory, Record, claimed_client, redact
@@ -58,6 +60,7 @@ class Inspection:
 
     def __init__(self, engine: sa.Engine, directory: Directory, *, most_waiting: int = MOST_WAITING) -> None:
         self._engine = engine
+        self._insert: Any = sqlite.insert if engine.dialect.name == "sqlite" else postgresql.insert
         self._directory = directory
         self._most = most_waiting
         self._waiting: deque[_Waiting] = deque()
@@ -87,6 +90,8 @@ class Inspection:
             if asked.refused is None or not path.startswith(PAGES):
                 return
             endpoint = Endpoint.SIGN_IN
+            # What people type on our pages is none of the client's, and does not wait here: it may be a password.
+            asked.parameters = NOTHING
         if not self._has_share(endpoint, asked):
             return
         if len(self._waiting) >= self._most:
@@ -139,10 +144,16 @@ class Inspection:
             return 0
         try:
             with self._engine.begin() as connection:
-                # RETURNING makes SQLAlchemy send all rows in one statement.
-                connection.execute(sa.insert(InspectedRequest).returning(InspectedRequest.status), self._unwritten)
-        except sa.exc.OperationalError as error:
+                # RETURNING makes SQLAlchemy send all rows in one statement. Rows may be there already: of a commit that
+                # broke off nobody knows whether it was one.
+                statement = self._insert(InspectedRequest).on_conflict_do_nothing().returning(InspectedRequest.status)
+                connection.execute(statement, self._unwritten)
+        except (sa.exc.OperationalError, sa.exc.InternalError, sa.exc.TimeoutError) as error:
             raise DatabaseUnavailable(type(error).__name__) from error
+        except sa.exc.SQLAlchemyError:
+            log.exception("inspected requests lost", extra={"count": len(self._unwritten)})
+            self._unwritten = []
+            return 0
         written, self._unwritten = len(self._unwritten), []
         return written
 
@@ -161,14 +172,13 @@ class Inspection:
     def _entry(self, waiting: _Waiting) -> Entry:
         asked = waiting.asked
         claimed = asked.client_id or claimed_client(asked.parameters, waiting.authorization)
-        record = None if claimed is None else self._directory(claimed)
+        record = None if claimed is None else self._record(claimed, waiting.reference)
         refused = asked.refused
         oauth_error = None
         if refused is not None:
             oauth_error = refused.oauth_error
         elif waiting.status >= 400:  # noqa: PLR2004 (HTTP)
             log.error("an error without an entry", extra={"endpoint": waiting.endpoint, "status": waiting.status})
-        is_of_pages = waiting.endpoint is Endpoint.SIGN_IN
         return Entry(
             id=id_at(waiting.at),
             at=waiting.at,
@@ -179,9 +189,18 @@ class Inspection:
             status=waiting.status,
             client_id=None if record is None else record.client_id,
             is_proven=asked.is_proven,
-            # What people type on our pages is none of the client's.
-            parameters={} if is_of_pages else _redacted(waiting, record),
+            parameters={} if waiting.endpoint is Endpoint.SIGN_IN else _redacted(waiting, record),
         )
+
+    def _record(self, claimed: str, reference: str) -> Record | None:
+        try:
+            return self._directory(claimed)
+        except DatabaseUnavailable:
+            raise
+        except Exception:
+            # As with redaction: one record that cannot be read must not stop the queue.
+            log.exception("defect in a record of a client", extra={"reference": reference})
+            return None
 
 
 def _redacted(waiting: _Waiting, record: Record | None) -> dict[str, Shown]:

@@ -77,11 +77,11 @@ def open_session(
     """
     citizen = db.session.get_one(Citizen, citizen_id)
     row = db.session.get(SsoSession, joined, with_for_update=True) if joined is not None else None
-    if row is not None and row.citizen_id == citizen_id and row.ended_at is None and row.mandate_id is None:
+    now = database_now()
+    if row is not None and row.citizen_id == citizen_id and _is_just_opened(row, vouched, now):
         secret = derived(keyring, "open", flow_secret, row.id)
         if row.digest == digest(secret):
             return Opened(row.id, secret)
-    now = database_now()
     for kept in dict.fromkeys((joined, previous)):
         row = db.session.get(SsoSession, kept) if kept is not None else None
         if row is not None and (row.citizen_id != citizen_id or row.mandate_id is not None):
@@ -119,6 +119,20 @@ def open_session(
         detail={"level": row.level},
     )
     return Opened(row.id, secret)
+
+
+def _is_just_opened(row: SsoSession, vouched: Vouched | None, now: datetime) -> bool:
+    """Tell whether this is the session that the other half of a double click opened, by the same door.
+
+    Later, or by another door, somebody signs in again: what they came by before is over, or shut meanwhile.
+    """
+    return (
+        row.ended_at is None
+        and row.mandate_id is None
+        and min(row.idle_expires_at, row.expires_at) > now
+        and (row.renewed_at or row.opened_at) > now - DOUBLE_CLICK
+        and row.provider_id == (vouched.provider_id if vouched is not None else None)
+    )
 
 
 def derived(keyring: Keyring, act: str, old_secret: str, session_id: UUID) -> str:

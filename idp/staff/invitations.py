@@ -15,6 +15,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from idp.audit.events import Event
 from idp.audit.record import record
 from idp.citizens.contact_forms import canonical
+from idp.citizens.models import Citizen, CitizenState
 from idp.core.database import Instant, Model, database_now, db
 from idp.core.ids import digest, new_id, new_secret
 from idp.core.keyring import Keyring, Place
@@ -22,6 +23,7 @@ from idp.notify import notices
 from idp.notify.channels import Channel
 from idp.notify.notices import Addressee, Notice
 from idp.staff import members
+from idp.staff.members import StaffMember
 from idp.staff.rights import NATIONAL, Role
 
 LIFE: Final = timedelta(hours=72)
@@ -99,9 +101,7 @@ def invite(mail: str, role: Role, *, language: str, keyring: Keyring, by: UUID |
 def find(secret: str) -> Role | None:
     """Return the role an invitation offers, None when it is over; leaves no transaction open. Nothing is used up."""
     role = db.session.scalar(
-        sa.select(StaffInvitation.role).where(
-            StaffInvitation.digest == digest(secret), StaffInvitation.expires_at > database_now()
-        )
+        sa.select(StaffInvitation.role).where(StaffInvitation.digest == digest(secret), *_can_be_accepted())
     )
     db.session.rollback()
     return None if role is None else Role(role)
@@ -115,7 +115,7 @@ def accept(secret: str, citizen_id: UUID) -> UUID:
     """
     spent = db.session.execute(
         sa.delete(StaffInvitation)
-        .where(StaffInvitation.digest == digest(secret), StaffInvitation.expires_at > database_now())
+        .where(StaffInvitation.digest == digest(secret), *_can_be_accepted())
         .returning(StaffInvitation.role, StaffInvitation.invited_by)
         .execution_options(synchronize_session=False)
     ).one_or_none()
@@ -145,7 +145,7 @@ def waiting(keyring: Keyring) -> tuple[Waiting, ...]:
     """Return every invitation that can be accepted, the newest first; leaves no transaction open."""
     rows = db.session.scalars(
         sa.select(StaffInvitation)
-        .where(StaffInvitation.expires_at > database_now())
+        .where(*_can_be_accepted())
         .order_by(StaffInvitation.created_at.desc(), StaffInvitation.id)
     )
     found = tuple(
@@ -153,6 +153,25 @@ def waiting(keyring: Keyring) -> tuple[Waiting, ...]:
     )
     db.session.rollback()
     return found
+
+
+def _can_be_accepted() -> tuple[sa.ColumnElement[bool], ...]:
+    """Return what an invitation must be. One whose sender works here no longer is worth nothing: somebody who was ended
+    would come back by their own."""
+    sender = (
+        sa.select(StaffMember.id)
+        .join(Citizen, Citizen.id == StaffMember.citizen_id)
+        .where(
+            StaffMember.id == StaffInvitation.invited_by,
+            StaffMember.ended_at.is_(None),
+            Citizen.state == CitizenState.ACTIVE,
+        )
+        .correlate(StaffInvitation)
+    )
+    return (
+        StaffInvitation.expires_at > database_now(),
+        sa.or_(StaffInvitation.invited_by.is_(None), sender.exists()),
+    )
 
 
 def _place(invitation_id: UUID) -> Place:

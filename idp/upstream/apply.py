@@ -139,7 +139,7 @@ def check_seen(version: int, seen: int | None) -> None:
 
 def actor(by: UUID | None) -> dict[str, str]:
     """Return what an event says about who acted: the member of staff, nothing for the command line."""
-    return {} if by is None else {"by": str(by)}
+    return {} if by is None else {"by": by.hex}
 
 
 def _find(slug: str) -> UpstreamProvider | None:

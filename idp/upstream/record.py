@@ -190,10 +190,13 @@ class Provider(ProviderRecord):
         is_named = not cut.agencies or client.agency_slug in cut.agencies
         return is_named and (cut.level is None or level >= cut.level)
 
-    def believed(self, now: datetime) -> Level:
-        """Return the most it is believed: its ceiling, below the level of an incident at all agencies."""
+    def believed(self, now: datetime, client: Client | None = None) -> Level:
+        """Return the most it is believed: its ceiling, below the level of an incident at all agencies, or at the agency
+        of `client`."""
         cut = self.cut
-        if cut is None or cut.level is None or cut.agencies or not cut.is_on(now):
+        if cut is None or cut.level is None or not cut.is_on(now):
+            return self.ceiling
+        if cut.agencies and (client is None or client.agency_slug not in cut.agencies):
             return self.ceiling
         return min(self.ceiling, Level(cut.level - 1))
 

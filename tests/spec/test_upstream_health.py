@@ -12,7 +12,8 @@ import sqlalchemy as sa
 from idp.audit.models import AuditEvent
 from idp.core import clock
 from idp.core.levels import Level
-from idp.sso.federation.incident import end_sessions
+from idp.oidc.endings import end_incident
+from idp.oidc.models import OfflineGrant
 from idp.sso.models import LogoutDelivery, SsoSession
 from idp.upstream import cuts
 from idp.upstream.health import LEAST_FAILURES, RESTS, Breakers, Probes
@@ -299,10 +300,25 @@ def test_cut_reaches_the_agencies_the_levels_and_the_time_it_names(provider: Pro
         sa.select(SsoSession.level).where(SsoSession.provider_id == key_of(federated), SsoSession.ended_at.is_(None))
     )
     assert level == Level.LOA1
+    # The same where it is about one agency, which would otherwise get more by asking for less.
+    cut_off(federated, agencies=frozenset({slug.agency_slug}), level=Level.LOA2)
+    browser = provider.browser()
+    signed_in(federated, browser, portal)
+    assert portal.claims(portal.tokens(portal.arrive(browser)))["acr"] == "loa1"
     cut_off(federated, since=clock.now() + timedelta(hours=1))
     assert is_offered(federated, portal)
     cut_off(federated, since=clock.now() - timedelta(hours=2), until=clock.now() - timedelta(hours=1))
     assert is_offered(federated, portal)
+
+
+def test_session_at_a_level_that_is_cut_is_not_told_to_whoever_asks_for_less(
+    provider: Provider, federated: Federated, browser: Browser
+) -> None:
+    portal = provider.portal()
+    signed_in(federated, browser, portal)
+    assert portal.claims(portal.tokens(portal.arrive(browser)))["acr"] == "loa2"
+    cut_off(federated, level=Level.LOA2)
+    assert "login-form" in browser.get(portal.address(acr_values="loa1")).forms
 
 
 def test_sessions_of_the_window_end_and_agencies_are_told(provider: Provider, federated: Federated) -> None:
@@ -315,13 +331,37 @@ def test_sessions_of_the_window_end_and_agencies_are_told(provider: Provider, fe
     portal.sign_in(own, provider.citizen())
     with provider.app.app_context():
         window = {"since": clock.now() - timedelta(minutes=30)}
-        assert end_sessions(federated.slug, level=Level.LOA3, **window) == 0
-        assert end_sessions(federated.slug, level=None, **window) == 1
+        assert end_incident(federated.slug, level=Level.LOA3, **window) == 0
+        assert end_incident(federated.slug, level=None, **window) == 1
     ended = provider.scalars(
         sa.select(SsoSession.id).where(SsoSession.provider_id == key, SsoSession.ended_at.is_not(None))
     )
     assert len(ended) == 1
     assert provider.scalars(sa.select(LogoutDelivery).where(LogoutDelivery.session_id == ended[0]))
+
+
+def test_session_by_a_door_that_was_shut_opens_no_page_of_ours(provider: Provider, federated: Federated) -> None:
+    browser = provider.browser()
+    signed_in(federated, browser, provider.portal())
+    assert "space-signin-form" not in browser.get("/account").forms
+    cut_off(federated)
+    assert "space-signin-form" in browser.get("/account").forms
+
+
+def test_access_that_outlives_sessions_ends_with_those_of_the_window(provider: Provider, federated: Federated) -> None:
+    portal = provider.portal(scope="openid offline_access", grant_types=["authorization_code", "refresh_token"])
+    browser = provider.browser()
+    visit = federated.leave(browser, portal, scope="openid offline_access", prompt="consent")
+    visit.sign_in(somebody(provider))
+    tokens = portal.tokens(Answer(walk(browser, visit.back())))
+    assert tokens["refresh_token"]
+    came_by = sa.select(SsoSession.id).where(SsoSession.provider_id == key_of(federated))
+    mine = sa.select(OfflineGrant.revoked_at).where(OfflineGrant.session_id.in_(came_by))
+    provider.run(sa.update(SsoSession).where(SsoSession.provider_id == key_of(federated)).values(ended_at=clock.now()))
+    assert provider.scalars(mine) == [None]
+    with provider.app.app_context():
+        assert end_incident(federated.slug, level=None, since=clock.now() - timedelta(minutes=30)) == 0
+    assert None not in provider.scalars(mine)
 
 
 # --- the status page -----------------------------------------------------------------------------------------------

@@ -1,9 +1,7 @@
 """The page of identity providers, /account/providers."""
 
 from dataclasses import dataclass
-from uuid import UUID
 
-import sqlalchemy as sa
 from flask import Blueprint, Response, request
 
 from idp.account.views import Here, own_page, page
@@ -11,9 +9,8 @@ from idp.account.words import moment
 from idp.core import web
 from idp.core.database import db
 from idp.core.web import form_parameters, see_other
-from idp.sso import session
+from idp.oidc import endings
 from idp.sso.forms import FieldError, field_error
-from idp.sso.models import SsoSession
 from idp.upstream import say
 from idp.upstream.record import Provider
 
@@ -94,7 +91,8 @@ def _set_one(here: Here, provider: Provider, *, is_allowed: bool) -> None:
         keyring=here.services.keyring,
     )
     if is_changed and not is_allowed:
-        _end_sessions(standing.citizen_id, provider.id)
+        # Whoever it was closed against may be inside.
+        endings.end_door(standing.citizen_id, provider.id, reason="provider-blocked")
     db.session.commit()
 
 
@@ -108,18 +106,3 @@ def _set_others(here: Here, *, are_allowed: bool) -> None:
         keyring=here.services.keyring,
     )
     db.session.commit()
-
-
-def _end_sessions(citizen_id: UUID, provider_id: UUID) -> None:
-    """End what came by the door just closed: whoever it was closed against may be inside."""
-    keys = db.session.scalars(
-        sa.select(SsoSession.id)
-        .where(
-            SsoSession.citizen_id == citizen_id,
-            SsoSession.provider_id == provider_id,
-            SsoSession.ended_at.is_(None),
-        )
-        .order_by(SsoSession.id)
-    ).all()
-    for key in keys:
-        session.end(key, reason="provider-blocked")

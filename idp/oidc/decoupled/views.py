@@ -36,6 +36,7 @@ from idp.sso.own_pages import own_client, own_request
 from idp.sso.services import Services, services
 from idp.sso.situation import Standing, read_standing
 from idp.sso.steps import Step
+from idp.sso.steps.login import is_of_shut_door
 from idp.sso.views import SESSION_COOKIE, Arrival, enter, is_same_person, page, profile_of, step_page
 
 blueprint = Blueprint("decoupled", __name__)
@@ -259,8 +260,11 @@ def open_approval() -> Response:
 
 
 def _standing(provider: Services) -> Standing | None:
-    standing = read_standing(provider.hot_path, _session_secret(provider), own_client(provider.settings))
-    return standing if standing is not None and standing.is_active else None
+    own = own_client(provider.settings)
+    standing = read_standing(provider.hot_path, _session_secret(provider), own)
+    if standing is None or not standing.is_active or is_of_shut_door(standing, own, provider.providers):
+        return None
+    return standing
 
 
 def _token(standing: Standing, found: Pending, provider: Services) -> str:

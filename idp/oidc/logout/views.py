@@ -138,7 +138,8 @@ def signed_out_upstream(slug: str) -> Response:
         return see_other("/logout")
     session_id, checked = found
     federation.forget(session_id)
-    return see_other(checked.location or f"/logout/done?{_HANDLE}={handle}&{_AGAIN}=1")
+    # A form of ours began this, and one of the provider may have: their policies do not know the portal.
+    return web.onward(see_other(checked.location or f"/logout/done?{_HANDLE}={handle}&{_AGAIN}=1"))
 
 
 def _nothing_to_end(checked: logout.LogoutRequest) -> Response:

@@ -21,6 +21,7 @@ _MACHINE_PATHS = frozenset({"/token", "/userinfo", "/jwks", "/.well-known/openid
 # to all of it.
 _LOOPBACK = "http://localhost:* http://127.0.0.1:*"
 _TYPED = "typed"
+_PROXIES = frozenset({"Forwarded", "Via", "X-Forwarded-For", "X-Real-Ip"})
 
 
 def create_provider(provider: PersonaProvider) -> Flask:
@@ -32,8 +33,9 @@ def create_provider(provider: PersonaProvider) -> Flask:
 
     @app.before_request
     def refuse_others() -> None:
-        # Whoever listens here may have been put behind a proxy, or on another address.
-        if not is_loopback(web.remote_address()):
+        # Whoever listens here may have been put behind a proxy, or on another address. A proxy that says nothing of
+        # itself is not noticed; all it could reach leads back to this machine.
+        if not is_loopback(web.remote_address()) or not _PROXIES.isdisjoint(request.headers.keys()):
             raise Failure(errors.NOT_FOUND)
 
     _add_machine_addresses(app, provider)

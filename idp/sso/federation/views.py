@@ -136,7 +136,9 @@ def _answer(arrival: Arrival, journey: Journey, provider: Provider | None, param
 
 def _reconciled(arrival: Arrival, journey: Journey, provider: Provider | None, found: Found) -> Response:
     assert provider is not None
-    vouched = session.Vouched(provider.id, found.asserted.level, found.asserted.amr, found.asserted.authenticated_at)
+    # A session at a level that an incident keeps from this agency would be asked to sign in again, and again.
+    level = min(found.asserted.level, provider.believed(clock.now(), arrival.client))
+    vouched = session.Vouched(provider.id, level, found.asserted.amr, found.asserted.authenticated_at)
     response = _as_before(arrival, journey, provider, found, vouched)
     if response is None:
         response = _looked_over(arrival, journey, provider, found, vouched)

@@ -2,9 +2,11 @@
 
 from datetime import timedelta
 
+from idp.agencies.clients import Client
 from idp.core import errors
+from idp.core.levels import Level
 from idp.sso.request import Prompt, ResponseMode
-from idp.sso.situation import Situation
+from idp.sso.situation import Situation, Standing
 from idp.sso.steps import Need, Refusal, Step
 from idp.upstream.directory import ProviderDirectory
 
@@ -23,12 +25,8 @@ def need(situation: Situation, providers: ProviderDirectory) -> Need | Refusal |
     if standing.is_assisted and request.response_mode is ResponseMode.OTHER_DEVICE:
         # Two people at one keyboard do not answer for a third device.
         return NEEDED
-    if standing.provider_id is not None:
-        provider = providers.by_id(standing.provider_id)
-        is_shut = provider is None or not provider.is_open or not provider.serves(situation.client)
-        if is_shut or (provider is not None and provider.is_cut(situation.client, request.level, standing.now)):
-            # What came by a door that is shut now, or shut for this agency, opens nothing.
-            return NEEDED
+    if is_of_shut_door(standing, situation.client, providers, level=request.level):
+        return NEEDED
     if request.hinted_sub is not None and standing.sub != request.hinted_sub:
         # Somebody else than the portal expects. Asking once is a chance to sign in as the expected person.
         if situation.progress.has_authenticated:
@@ -41,3 +39,19 @@ def need(situation: Situation, providers: ProviderDirectory) -> Need | Refusal |
     if request.max_age is not None and standing.now - standing.authenticated_at > timedelta(seconds=request.max_age):
         return NEEDED
     return None
+
+
+def is_of_shut_door(
+    standing: Standing, client: Client, providers: ProviderDirectory, *, level: Level = Level.NONE
+) -> bool:
+    """Tell whether a session came by a provider that is shut now, or shut for this client: it opens nothing.
+
+    Where an incident is about a level, the session's own counts, not only the one that is asked for: less may be asked
+    and still more be told.
+    """
+    if standing.provider_id is None:
+        return False
+    provider = providers.by_id(standing.provider_id)
+    if provider is None or not provider.is_open or not provider.serves(client):
+        return True
+    return provider.is_cut(client, max(level, standing.level), standing.now)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from idp.core import errors, runner
+from idp.core import errors, parameters, runner
 from idp.core.asked import Asked
 from idp.core.database import DatabaseUnavailable
 from idp.core.errors import Entry
@@ -111,6 +111,44 @@ def test_nothing_is_lost_while_the_database_is_away(engine: sa.Engine) -> None:
     assert inspection.run_due(NEVER) == 3
     assert inspection.run_due(NEVER) == 2
     assert inspection.dropped == 1
+
+
+def test_rows_that_a_broken_commit_left_are_not_written_twice(table: sa.Engine) -> None:
+    inspection = Inspection(table, Record)
+    observe(inspection)
+    observe(inspection, refused=errors.CODE_REFUSED)
+    lost = sa.exc.OperationalError("COMMIT", None, Exception("connection lost"))
+
+    def break_off(_: object) -> None:
+        raise lost
+
+    sa.event.listen(table, "commit", break_off)
+    with pytest.raises(DatabaseUnavailable):
+        inspection.run_due(NEVER)
+    sa.event.remove(table, "commit", break_off)
+    # As if it had been one after all.
+    with table.begin() as connection:
+        connection.execute(sa.insert(InspectedRequest), inspection._unwritten[:1])
+    assert inspection.run_due(NEVER) == 2
+    assert sorted(rows(table)) == sorted(["ok", errors.CODE_REFUSED.code])
+
+
+def test_a_record_that_cannot_be_read_holds_up_nobody(table: sa.Engine) -> None:
+    def directory(client_id: str) -> Record:
+        raise ValueError(client_id)
+
+    inspection = Inspection(table, directory)
+    observe(inspection)
+    observe(inspection, client_id=None, refused=errors.FORM_INVALID)
+    assert inspection.run_due(NEVER) == 2
+
+
+def test_what_people_type_on_our_pages_does_not_wait(table: sa.Engine) -> None:
+    inspection = Inspection(table, Record)
+    note = Asked()
+    note.refused, note.parameters = errors.FLOW_LOST, parameters.read(b"password=mat-khau")
+    inspection.observe({"PATH_INFO": "/signin/handle/login"}, note, reference="ABCDEFGH12", status=400)
+    assert (inspection.waiting, note.parameters) == (1, parameters.NOTHING)
 
 
 def test_what_waits_is_written_when_the_worker_stops(table: sa.Engine) -> None:

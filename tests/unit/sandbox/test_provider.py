@@ -258,6 +258,7 @@ def test_it_is_on_this_machine_alone(client: Client) -> None:
             PersonaProvider(issuer, known)
     for path in ("/", "/jwks", "/.well-known/openid-configuration"):
         assert client.web.get(path, environ_base={"REMOTE_ADDR": "192.0.2.7"}).status_code == 404
+        assert client.web.get(path, headers={"X-Forwarded-For": "192.0.2.7"}).status_code == 404
 
 
 def test_its_metadata_and_its_document_agree(client: Client) -> None:

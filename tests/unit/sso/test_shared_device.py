@@ -65,6 +65,19 @@ def test_a_shared_session_is_short_and_known_to_no_cookie(provider: Provider, br
     assert "login-form" in browser.get(portal.address()).forms
 
 
+def test_whoever_signs_in_again_after_a_long_look_at_one_page_goes_on(
+    provider: Provider, browser: Browser, person: Person
+) -> None:
+    """What the first sign-in opened is over; the second one is no half of a double click."""
+    page = browser.get(provider.portal(scope="openid name").address())
+    browser.submit("login-form", number=person.number, password=person.password, shared="yes")
+    provider.let_pass(person, minutes=6)
+    address = page.path.rpartition("/")[0]
+    assert browser.get(address).step == "login"
+    assert browser.submit("login-form", number=person.number, password=person.password).step != "login"
+    assert browser.get(address).step != "login"
+
+
 def test_a_warm_login_moves_a_shared_session_on_by_its_own_life_only(
     provider: Provider, browser: Browser, person: Person
 ) -> None:

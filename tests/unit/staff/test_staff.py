@@ -151,6 +151,23 @@ def test_invitation_is_over_after_its_time_and_when_withdrawn(provider: Provider
         db.session.rollback()
 
 
+def test_an_invitation_is_over_when_whoever_sent_it_works_here_no_longer(provider: Provider) -> None:
+    """Or somebody who was ended would come back by their own."""
+    member, person = add(provider, Role.SUPPORT), provider.citizen(totp=False)
+    secret = invite(provider, "ba@vi-du.example", Role.OWNER)
+    provider.run(
+        sa.update(StaffInvitation).where(StaffInvitation.digest == digest(secret)).values(invited_by=member.id)
+    )
+    with provider.app.app_context():
+        assert invitations.find(secret) is Role.OWNER
+        members.end(member.id)
+        db.session.commit()
+        assert invitations.find(secret) is None
+        with pytest.raises(UnknownInvitation):
+            invitations.accept(secret, person.id)
+        db.session.rollback()
+
+
 def test_a_member_keeps_the_invitation_to_another_role_and_no_agencys_role_is_offered(provider: Provider) -> None:
     member, secret = add(provider, Role.SUPPORT), invite(provider, "hai@vi-du.example", Role.OWNER)
     with provider.app.app_context():

@@ -148,5 +148,5 @@ def test_a_change_of_what_somebody_else_changed_is_refused(provider: Provider, d
     assert (row.version, is_new) == (2, False)
     event = db.session.scalars(sa.select(AuditEvent).order_by(AuditEvent.id.desc())).first()
     assert event is not None
-    assert event.detail == {"provider": "post", "version": 2, "by": str(actor)}
+    assert event.detail == {"provider": "post", "version": 2, "by": actor.hex}
     assert slugs(directory) == ["post"]

@@ -17,7 +17,7 @@ from idp.core import clock, errors
 from idp.core.errors import Failure
 from idp.core.levels import Level
 from idp.core.web import form_parameters, see_other
-from idp.sso.federation.incident import end_sessions
+from idp.oidc.endings import end_incident
 from idp.sso.forms import FieldError, field_error
 from idp.staff.rights import Act
 from idp.upstream import cuts
@@ -124,7 +124,7 @@ def cut(desk: Desk, slug: str) -> Response:
         return _page(desk, found, form, [problem], seen=found.version, status=409)
     if ended is None:
         return done(desk, slug, "cut")
-    return done(desk, slug, "cut", ended=end_sessions(slug, since=ended, level=level))
+    return done(desk, slug, "cut", ended=end_incident(slug, since=ended, level=level))
 
 
 @blueprint.route("/console/providers/<slug>/uncut", methods=["GET", "POST"])
