@@ -25,6 +25,7 @@ from idp.core.errors import Failure
 from idp.core.levels import Method
 from idp.core.web import form_parameters, query_parameters, see_other, translate
 from idp.sso.forms import FieldError, code_problems, field_error
+from idp.sso.session import DOUBLE_CLICK
 
 blueprint = Blueprint("apps", __name__)
 PATH = "/account/apps"
@@ -89,7 +90,9 @@ def add(here: Here) -> Response:
     )
     if outcome is apps.Outcome.REFUSED:
         return _add_page(here, label, [field_error("code", "apps.add.error")], status=400)
-    return see_other(f"{PATH}?done=added" if outcome is apps.Outcome.ADDED else PATH)
+    # The browser shows what the later half of a double click is told.
+    is_added = outcome is apps.Outcome.ADDED or apps.was_just_added(here.standing.citizen_id, within=DOUBLE_CLICK)
+    return see_other(f"{PATH}?done=added" if is_added else PATH)
 
 
 def _add_page(here: Here, label: str, problems: list[FieldError], *, status: int = 200) -> Response:

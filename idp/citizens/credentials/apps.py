@@ -5,7 +5,7 @@ Owns that a new app counts only after its first code, and that this code counts 
 """
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import Enum
 from typing import Final
 from uuid import UUID
@@ -116,6 +116,15 @@ def finish(citizen_id: UUID, code: str, *, name: str, bound_to: UUID, keyring: K
     notices.owe(citizen_id, Notice.APP_ADDED, keyring=keyring)
     db.session.commit()
     return Outcome.ADDED
+
+
+def was_just_added(citizen_id: UUID, *, within: timedelta) -> bool:
+    """Tell whether the citizen has an app that is no older than `within`; leaves no transaction open."""
+    row = TotpCredential
+    fresh = sa.select(row.id).where(row.citizen_id == citizen_id, row.confirmed_at > clock.now() - within).limit(1)
+    found = db.session.scalar(fresh) is not None
+    db.session.rollback()
+    return found
 
 
 def rename(citizen_id: UUID, app_id: UUID, name: str, *, keyring: Keyring) -> bool:
