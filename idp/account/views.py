@@ -9,7 +9,6 @@ with the token of this session and this page.
 """
 
 import re
-from base64 import urlsafe_b64encode
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -28,12 +27,11 @@ from idp.core.errors import Failure
 from idp.core.keyring import Purpose
 from idp.core.levels import Level, Method
 from idp.core.web import form_parameters, render, see_other
-from idp.sso import interaction
 from idp.sso.own_pages import own_client, own_request
 from idp.sso.services import Services, services
 from idp.sso.situation import Standing, read_standing
 from idp.sso.steps.login import is_of_shut_door
-from idp.sso.views import SESSION_COOKIE, enter
+from idp.sso.views import SESSION_COOKIE, enter_for_ourselves
 
 blueprint = Blueprint("account", __name__)
 HOME = "/account"
@@ -68,8 +66,7 @@ class Here:
 
     def form_token(self, page: str) -> str:
         """Return the token of the forms on `page`: for this session and that page alone."""
-        tag = self.services.keyring.hmac(Purpose.FORM, self._form(page))
-        return urlsafe_b64encode(tag).decode().rstrip("=")
+        return self.services.keyring.tag(Purpose.FORM, self._form(page))
 
     def is_token(self, given: str, page: str) -> bool:
         """Tell whether `given` is the token of a form on `page`, in constant time."""
@@ -168,12 +165,7 @@ def sign_in() -> Response:
     asked = own_request(wanted)
     if _is_for_the_fresh(wanted):
         asked = replace(own_request(wanted, level=Level.LOA2), max_age=int(_FRESH.total_seconds()))
-    return enter(
-        interaction.open_interaction(
-            asked, None, settings=provider.settings, keyring=provider.keyring, hot_path=provider.hot_path
-        ),
-        provider,
-    )
+    return enter_for_ourselves(asked, provider)
 
 
 @blueprint.get("/account/signin")

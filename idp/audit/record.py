@@ -42,3 +42,8 @@ def record(
             detail=dict(detail) if detail else None,
         )
     )
+
+
+def actor(by: UUID | None) -> dict[str, str]:
+    """Return what the detail of an event says about who acted: the member of staff, nothing for the command line."""
+    return {} if by is None else {"by": by.hex}

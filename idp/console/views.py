@@ -9,9 +9,8 @@ passkey of ours not long ago, and a role with the right for this page. To everyb
 """
 
 import re
-from base64 import urlsafe_b64encode
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import wraps
 from typing import Any
@@ -22,14 +21,12 @@ from idp.core import errors, web
 from idp.core.database import db
 from idp.core.errors import Failure
 from idp.core.keyring import Purpose
-from idp.core.levels import Level, Method
 from idp.core.web import form_parameters, query_parameters, render, see_other
-from idp.sso import interaction, session
-from idp.sso.own_pages import own_client, own_request
-from idp.sso.request import Prompt
+from idp.sso import session
+from idp.sso.own_pages import own_client, own_request_with_key
 from idp.sso.services import Services, services
 from idp.sso.situation import Standing, read_standing
-from idp.sso.views import SESSION_COOKIE, enter
+from idp.sso.views import SESSION_COOKIE, enter_for_ourselves
 from idp.staff import members
 from idp.staff.members import OnDuty
 from idp.staff.rights import Act
@@ -38,7 +35,6 @@ blueprint = Blueprint("console", __name__)
 HOME = "/console"
 # The address comes back in a form: whatever it says, it leads to a page of this room. Invitations have long names.
 _OWN_PATH = re.compile(r"/console(?:/[A-Za-z0-9_-]{1,64}){0,3}")
-_KEYS = frozenset({Method.HARDWARE_KEY, Method.SOFTWARE_KEY})
 _FRESH = timedelta(minutes=15)
 _LINKS = ((Act.PROVIDERS_READ, "providers"), (Act.STAFF_READ, "staff"))
 LONGEST_TEXT = 60_000
@@ -54,16 +50,12 @@ class Visitor:
 
     @property
     def is_with_key(self) -> bool:
-        """Tell whether they signed in with a passkey of ours, and not too long ago.
-
-        What an identity provider says of its own keys does not count: here its record is changed.
-        """
-        standing = self.standing
-        return not _KEYS.isdisjoint(standing.methods) and standing.now - standing.authenticated_at <= _FRESH
+        """Tell whether they signed in with a passkey of ours, and not too long ago."""
+        return self.standing.is_with_key(within=_FRESH)
 
     def form_token(self, page: str) -> str:
         """Return the token of the forms on `page`: for this session and that page alone."""
-        return urlsafe_b64encode(self.services.keyring.hmac(Purpose.FORM, self._form(page))).decode().rstrip("=")
+        return self.services.keyring.tag(Purpose.FORM, self._form(page))
 
     def is_own_form(self) -> bool:
         """Tell whether the form of this request comes from its own page, made for this session."""
@@ -161,11 +153,7 @@ def sign_in() -> Response:
     provider = services()
     given = form_parameters().get("page", "")
     wanted = given if _OWN_PATH.fullmatch(given) else HOME
-    asked = replace(own_request(wanted, level=Level.LOA3), prompt=frozenset({Prompt.LOGIN}))
-    opened = interaction.open_interaction(
-        asked, None, settings=provider.settings, keyring=provider.keyring, hot_path=provider.hot_path
-    )
-    return enter(opened, provider)
+    return enter_for_ourselves(own_request_with_key(wanted), provider)
 
 
 @blueprint.get("/console/signin")

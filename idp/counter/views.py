@@ -12,9 +12,8 @@ with a passkey not long ago. To everybody else there is nothing here, and nothin
 
 import hmac
 import re
-from base64 import urlsafe_b64encode
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import wraps
 from typing import Any
@@ -27,19 +26,16 @@ from idp.core import clock, errors, web
 from idp.core.database import db
 from idp.core.errors import Failure
 from idp.core.keyring import Purpose
-from idp.core.levels import Level, Method
 from idp.core.web import form_parameters, query_parameters, render, see_other
-from idp.sso import interaction, session
-from idp.sso.own_pages import own_client, own_request
-from idp.sso.request import Prompt
+from idp.sso import session
+from idp.sso.own_pages import own_client, own_request_with_key
 from idp.sso.services import Services, services
 from idp.sso.situation import Standing, read_standing
-from idp.sso.views import OFFICER_COOKIE, SESSION_COOKIE, enter
+from idp.sso.views import OFFICER_COOKIE, SESSION_COOKIE, enter_for_ourselves
 
 blueprint = Blueprint("counter", __name__)
 HOME = "/counter"
 _OWN_PATH = re.compile(r"/counter(?:/[a-z0-9-]{1,64}){0,3}")
-_KEYS = frozenset({Method.HARDWARE_KEY, Method.SOFTWARE_KEY})
 _DONE = frozenset({"mandate-made", "mandate-ended"})
 
 
@@ -56,7 +52,7 @@ class Desk:
     def form_token(self, page: str) -> str:
         """Return the token of the forms on `page`: for this session and that page alone."""
         message = f"counter|{self.standing.session_id}|{page}".encode()
-        return urlsafe_b64encode(self.services.keyring.hmac(Purpose.FORM, message)).decode().rstrip("=")
+        return self.services.keyring.tag(Purpose.FORM, message)
 
     def is_throttled(self, act: str, *, amount: int, seconds: int) -> bool:
         """Count one try of this officer at `act`; True when it must not be judged."""
@@ -82,13 +78,8 @@ def find_desk(provider: Services) -> Desk | None:
 
 
 def is_with_key(desk: Desk) -> bool:
-    """Tell whether the officer has signed in with a passkey of ours, and not too long ago: desks are left open.
-
-    What an identity provider says of its own keys does not count.
-    """
-    standing = desk.standing
-    fresh = timedelta(seconds=desk.services.settings.counter_fresh)
-    return not _KEYS.isdisjoint(standing.methods) and standing.now - standing.authenticated_at <= fresh
+    """Tell whether the officer has signed in with a passkey of ours, and not too long ago: desks are left open."""
+    return desk.standing.is_with_key(within=timedelta(seconds=desk.services.settings.counter_fresh))
 
 
 def officer_page(view: Callable[..., Response]) -> Callable[..., Response]:
@@ -151,11 +142,7 @@ def sign_in() -> Response:
     provider = services()
     given = form_parameters().get("page", "")
     wanted = given if _OWN_PATH.fullmatch(given) else HOME
-    asked = replace(own_request(wanted, level=Level.LOA3), prompt=frozenset({Prompt.LOGIN}))
-    opened = interaction.open_interaction(
-        asked, None, settings=provider.settings, keyring=provider.keyring, hot_path=provider.hot_path
-    )
-    return enter(opened, provider)
+    return enter_for_ourselves(own_request_with_key(wanted), provider)
 
 
 @blueprint.get("/counter/signin")

@@ -5,6 +5,7 @@ clients could be asked for at /authorize, suspended, or outlive a change of the 
 settings, which no endpoint for portals can find; its interactions have no client, and end without a code.
 """
 
+from dataclasses import replace
 from functools import cache
 from uuid import UUID
 
@@ -14,7 +15,7 @@ from idp.core.i18n import LANGUAGES
 from idp.core.levels import Level
 from idp.core.scopes import OPENID
 from idp.core.settings import Settings
-from idp.sso.request import AuthorizationRequest, ResponseMode
+from idp.sso.request import AuthorizationRequest, Prompt, ResponseMode
 
 
 @cache
@@ -64,3 +65,8 @@ def own_request(path: str, *, level: Level = Level.LOA1) -> AuthorizationRequest
         prompt=frozenset(),
         response_mode=ResponseMode.OWN_PAGE,
     )
+
+
+def own_request_with_key(path: str) -> AuthorizationRequest:
+    """Return the request that leads to the page of ours at `path` for people at work: anew, and with a passkey."""
+    return replace(own_request(path, level=Level.LOA3), prompt=frozenset({Prompt.LOGIN}))

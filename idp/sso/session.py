@@ -11,7 +11,6 @@ On a device that others use (`is_shared`) the idle life is short at either level
 A session is never at loa3: a portal that asks for it sees the key used on the pages of its own login (`situation`).
 """
 
-from base64 import urlsafe_b64encode
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -143,7 +142,7 @@ def derived(keyring: Keyring, act: str, old_secret: str, session_id: UUID) -> st
     the flow cookie, is the same browser.
     """
     message = f"session {act} {old_secret} {session_id}".encode("utf-8", "surrogatepass")
-    return urlsafe_b64encode(keyring.hmac(Purpose.FORM, message)).decode().rstrip("=")
+    return keyring.tag(Purpose.FORM, message)
 
 
 def raise_session(

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +14,8 @@ from idp.core.ids import digest
 from idp.core.levels import Level, Method
 from idp.sso.models import STANDING
 from idp.sso.request import AuthorizationRequest
+
+_KEYS = frozenset({Method.HARDWARE_KEY, Method.SOFTWARE_KEY})
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,13 @@ class Standing:
     is_assisted: bool = False
     provider_id: UUID | None = None
     methods: frozenset[Method] = frozenset()
+
+    def is_with_key(self, *, within: timedelta) -> bool:
+        """Tell whether a passkey of ours was used for it, at most `within` ago.
+
+        What an identity provider says of its own keys does not count.
+        """
+        return not _KEYS.isdisjoint(self.methods) and self.now - self.authenticated_at <= within
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,6 @@ which `oidc` owns because it may have to issue the code.
 """
 
 import time
-from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
@@ -36,7 +35,7 @@ from idp.sso.federation import choices
 from idp.sso.forms import FieldError, LoginForm, code_problems, field_error
 from idp.sso.interaction import Visit
 from idp.sso.own_pages import own_client
-from idp.sso.request import ResponseMode
+from idp.sso.request import AuthorizationRequest, ResponseMode
 from idp.sso.services import Services, services
 from idp.sso.situation import Progress, Situation, Standing, asked_of, read_standing
 from idp.sso.steps import Need, Step, second_factor
@@ -109,7 +108,7 @@ class Arrival:
         """
         if self.standing is None:
             return ""
-        return _text(self.services.keyring.hmac(Purpose.FORM, self._shown_to))
+        return self.services.keyring.tag(Purpose.FORM, self._shown_to)
 
     def is_shown_to(self, given: str) -> bool:
         """Tell whether a form carries the token of `shown_to`, in constant time."""
@@ -151,11 +150,7 @@ def path_of(handle: str) -> str:
 
 def csrf_token(keyring: Keyring, flow_secret: str) -> str:
     """Return the form token of an interaction: an HMAC of its flow cookie, so that only its own pages know it."""
-    return _text(keyring.hmac(Purpose.FORM, flow_secret.encode()))
-
-
-def _text(token: bytes) -> str:
-    return urlsafe_b64encode(token).decode().rstrip("=")
+    return keyring.tag(Purpose.FORM, flow_secret.encode())
 
 
 def arrive(handle: str) -> Arrival:
@@ -202,6 +197,14 @@ def _client_of(visit: Visit, provider: Services) -> Client:
     if not is_answerable or not set(asked.scopes) <= set(client.scopes):
         raise Failure(errors.FLOW_EXPIRED)
     return client
+
+
+def enter_for_ourselves(asked: AuthorizationRequest, provider: Services) -> Response:
+    """Open the pages of a sign-in to one of our own pages, and send the browser there."""
+    opened = interaction.open_interaction(
+        asked, None, settings=provider.settings, keyring=provider.keyring, hot_path=provider.hot_path
+    )
+    return enter(opened, provider)
 
 
 def enter(opened: interaction.Opened, provider: Services) -> Response:

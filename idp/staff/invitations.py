@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
 from idp.audit.events import Event
-from idp.audit.record import record
+from idp.audit.record import actor, record
 from idp.citizens.contact_forms import canonical
 from idp.citizens.models import Citizen, CitizenState
 from idp.core.database import Instant, Model, database_now, db
@@ -94,7 +94,7 @@ def invite(mail: str, role: Role, *, language: str, keyring: Keyring, by: UUID |
     record(
         db.session,
         Event.STAFF_INVITED,
-        detail={"invitation": invitation_id.hex, "role": role.value, **members.actor(by)},
+        detail={"invitation": invitation_id.hex, "role": role.value, **actor(by)},
     )
 
 
@@ -137,7 +137,7 @@ def withdraw(invitation_id: UUID, *, by: UUID | None = None) -> None:
     record(
         db.session,
         Event.STAFF_INVITATION_WITHDRAWN,
-        detail={"invitation": invitation_id.hex, "role": gone.role, **members.actor(by)},
+        detail={"invitation": invitation_id.hex, "role": gone.role, **actor(by)},
     )
 
 

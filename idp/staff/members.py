@@ -9,7 +9,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Mapped, mapped_column
 
 from idp.audit.events import Event
-from idp.audit.record import record
+from idp.audit.record import actor, record
 from idp.citizens.models import Citizen, CitizenState
 from idp.core.database import Instant, Model, database_now, db
 from idp.core.ids import new_id
@@ -133,11 +133,6 @@ def end(member_id: UUID, *, by: UUID | None = None) -> Role:
         detail={"member": member_id.hex, "role": ended.role, **actor(by)},
     )
     return Role(ended.role)
-
-
-def actor(by: UUID | None) -> dict[str, str]:
-    """Return what an event says about who acted: the member, nothing for the command line."""
-    return {} if by is None else {"by": by.hex}
 
 
 def _can_act(citizens: list[UUID]) -> bool:

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from idp.agencies.transaction import in_one_transaction
 from idp.audit.events import Event
-from idp.audit.record import record
+from idp.audit.record import actor, record
 from idp.core import clock
 from idp.core.database import db
 from idp.core.ids import new_id
@@ -135,11 +135,6 @@ def check_seen(version: int, seen: int | None) -> None:
     """Refuse a change of what nobody looked at. Raises OutdatedProvider."""
     if seen is not None and seen != version:
         raise OutdatedProvider
-
-
-def actor(by: UUID | None) -> dict[str, str]:
-    """Return what an event says about who acted: the member of staff, nothing for the command line."""
-    return {} if by is None else {"by": by.hex}
 
 
 def _find(slug: str) -> UpstreamProvider | None:

@@ -10,11 +10,11 @@ import sqlalchemy as sa
 from idp.agencies.models import Agency
 from idp.agencies.transaction import in_one_transaction
 from idp.audit.events import Event
-from idp.audit.record import record
+from idp.audit.record import actor, record
 from idp.core import clock
 from idp.core.database import db
 from idp.core.levels import Level
-from idp.upstream.apply import actor, check_seen, find
+from idp.upstream.apply import check_seen, find
 from idp.upstream.record import Cut
 
 LONGEST_REASON: Final = 300

@@ -9,7 +9,6 @@ does it. What is shown is what the mail said, never who the citizen is.
 """
 
 import hmac
-from base64 import urlsafe_b64encode
 from datetime import timedelta
 from uuid import UUID
 
@@ -137,7 +136,7 @@ def _may_lock(notice: Refusable) -> bool:
 
 def _form_token(token: str, keyring: Keyring) -> str:
     """Return the token of the forms behind a link: whoever opened the page has it, a forged form has not."""
-    return urlsafe_b64encode(keyring.hmac(Purpose.FORM, f"not-me|{token}".encode())).decode().rstrip("=")
+    return keyring.tag(Purpose.FORM, f"not-me|{token}".encode())
 
 
 def _check_form_token(token: str, provider: Services) -> None:

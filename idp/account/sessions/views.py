@@ -2,7 +2,6 @@
 
 import hmac
 import time
-from base64 import urlsafe_b64encode
 from collections.abc import Iterable
 from typing import cast
 from uuid import UUID
@@ -62,7 +61,7 @@ def _shown(here: Here, device: Device) -> dict[str, object]:
 def _token(here: Here, session_id: UUID) -> str:
     """Return the name of a session in the forms of this one: no row key leaves the house."""
     message = b"session " + here.standing.session_id.bytes + session_id.bytes
-    return urlsafe_b64encode(here.services.keyring.hmac(Purpose.FORM, message)).decode().rstrip("=")
+    return here.services.keyring.tag(Purpose.FORM, message)
 
 
 def _sign_out(here: Here) -> Response:

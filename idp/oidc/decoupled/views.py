@@ -9,7 +9,6 @@ must not be able to spare somebody the questions (RFC 8628, 3.3.1 and 5.4).
 """
 
 import hmac
-from base64 import urlsafe_b64encode
 from dataclasses import dataclass, replace
 
 from flask import Blueprint, Response, request
@@ -269,4 +268,4 @@ def _standing(provider: Services) -> Standing | None:
 
 def _token(standing: Standing, found: Pending, provider: Services) -> str:
     message = b"approval " + standing.session_id.bytes + found.digest
-    return urlsafe_b64encode(provider.keyring.hmac(Purpose.FORM, message)).decode().rstrip("=")
+    return provider.keyring.tag(Purpose.FORM, message)

@@ -5,7 +5,6 @@ somebody out. The browser is sent back only to an address that the client named 
 """
 
 import json
-from base64 import urlsafe_b64encode
 from dataclasses import dataclass
 from urllib.parse import quote
 from uuid import UUID
@@ -141,7 +140,7 @@ def end(session_id: UUID) -> None:
 
 def form_token(sealed: str, session_secret: str | None, keyring: Keyring) -> str:
     """Return the token of the confirmation form: for this request, in the browser that holds this session."""
-    return urlsafe_b64encode(keyring.hmac(Purpose.FORM, _form(sealed, session_secret))).decode().rstrip("=")
+    return keyring.tag(Purpose.FORM, _form(sealed, session_secret))
 
 
 def is_confirmed(form: Parameters, session_secret: str | None, keyring: Keyring) -> bool:
